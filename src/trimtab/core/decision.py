@@ -1,0 +1,96 @@
+"""What was read from a request, and what was decided: the whole of what ``explain`` shows and ``replay`` repeats."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from trimtab.core.catalog import Capability
+from trimtab.core.messages import Dialect
+from trimtab.core.units import NanoUSD
+from trimtab.core.zones import Sensitivity
+
+
+class Wish(StrEnum):
+    """What the client wrote as its model, when it named none."""
+
+    AUTO = "auto"
+    FAST = "auto:fast"
+    CHEAP = "auto:cheap"
+    BEST = "auto:best"
+
+
+class LatencyClass(StrEnum):
+    """How much waiting costs the caller; the request header ``x-trimtab-latency``."""
+
+    REALTIME = "realtime"
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+class Signals(Struct, frozen=True, kw_only=True):
+    """Facts about one request, free ones first.
+
+    ``input_tokens`` is exact for short requests and an estimate beyond (``tokens_exact``). ``complexity`` is 0..1, where 0.5 is as hard
+    as the mean question of the benchmark behind the cards. ``evidence`` says in words why, per signal, without content of the request.
+    """
+
+    input_tokens: int
+    tokens_exact: bool
+    output_tokens: int
+    needs: frozenset[Capability]
+    language: str
+    turns: int
+    complexity: float
+    sensitivity: frozenset[Sensitivity]
+    evidence: tuple[tuple[str, str], ...] = ()
+    took_us: tuple[tuple[str, int], ...] = ()
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """What ``decide`` needs of a request; content stays behind. ``named`` is the model the client insists on, else ``wish`` stands."""
+
+    wish: Wish = Wish.AUTO
+    named: str | None = None
+    latency: LatencyClass = LatencyClass.INTERACTIVE
+    task: str | None = None
+    dialect: Dialect = Dialect.OPENAI_CHAT
+    budget_left: NanoUSD | None = None
+
+
+class Score(Struct, frozen=True):
+    """Expected money, nano-USD, with its parts by name. ``assumptions`` names the figures that nobody measured."""
+
+    total: int
+    parts: tuple[tuple[str, int], ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+class Planned(Struct, frozen=True):
+    deployment: str
+    score: Score
+
+
+class Rejected(Struct, frozen=True):
+    """``constraint`` is the rule's name, ``reason`` a sentence for people."""
+
+    deployment: str
+    constraint: str
+    reason: str
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """Same inputs, same value, byte for byte. Every deployment is either planned, passed over, or rejected.
+
+    ``plan`` is tried in order, at most four; ``spare`` are admitted deployments that did not fit into the plan.
+    ``lost`` names request fields that the first deployment's dialect cannot carry.
+    """
+
+    policy: str
+    ask: Ask
+    signals: Signals
+    plan: tuple[Planned, ...]
+    spare: tuple[Planned, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    lost: tuple[str, ...] = ()

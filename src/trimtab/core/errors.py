@@ -1,0 +1,198 @@
+"""Every error that Trimtab raises on purpose, drawn first::
+
+    TrimtabError                     code, status, message, hint
+    ├── ConfigError                  the operator's file: names file, line, key and the nearest valid key
+    ├── LocalModelError              weights or the local inference server
+    ├── LedgerError                  the event log cannot take a row (disk full, locked, damaged)
+    ├── RequestError                 the client's request; never retried
+    │   ├── MalformedRequest    400
+    │   ├── Unauthenticated     401
+    │   ├── UnknownModel        404
+    │   └── BodyTooLarge        413
+    ├── RefusalError                 nobody may, or nobody can
+    │   ├── EgressRefused       503  the one check in front of every outgoing byte said no
+    │   ├── NoDeployment        503  the plan is empty; every deployment has its reason
+    │   └── BudgetExhausted     429
+    ├── ProviderError                one upstream attempt failed, classified
+    └── AttemptsExhausted            all attempts failed: carries the first failure and the list
+
+``status`` is the HTTP status for the client, ``hint`` the next step. A message never holds content of a request nor a secret.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class TrimtabError(Exception):
+    """The root. ``code`` is stable and for programs, the message and ``hint`` are for people."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} Hint: {self.hint}" if self.hint else self.message
+
+
+class ConfigError(TrimtabError):
+    code = "config_error"
+
+    def __init__(self, message: str, *, file: str = "", line: int | None = None, key: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+        self.line = line
+        self.key = key
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part)
+        return f"{place}: {super().__str__()}" if place else super().__str__()
+
+
+class LocalModelError(TrimtabError):
+    code = "local_model_error"
+
+
+class LedgerError(TrimtabError):
+    code = "ledger_unavailable"
+    status = 503
+
+
+class RequestError(TrimtabError):
+    """``param`` names the field of the request, as a path, where one is to blame."""
+
+    code = "invalid_request"
+    status = 400
+
+    def __init__(self, message: str, *, param: str | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+
+
+class MalformedRequest(RequestError):
+    pass
+
+
+class Unauthenticated(RequestError):
+    code = "invalid_api_key"
+    status = 401
+
+
+class UnknownModel(RequestError):
+    code = "model_not_found"
+    status = 404
+
+
+class BodyTooLarge(RequestError):
+    code = "request_too_large"
+    status = 413
+
+
+class RefusalError(TrimtabError):
+    """``reasons`` maps a deployment to why it was not used."""
+
+    code = "refused"
+    status = 503
+
+    def __init__(self, message: str, *, reasons: dict[str, str] | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reasons = reasons or {}
+
+
+class EgressRefused(RefusalError):
+    code = "egress_refused"
+
+
+class NoDeployment(RefusalError):
+    code = "no_deployment"
+
+
+class BudgetExhausted(RefusalError):
+    code = "budget_exhausted"
+    status = 429
+
+
+class FailureKind(StrEnum):
+    """Why one upstream attempt failed. What follows from each kind stands in the properties, and nowhere else."""
+
+    TRANSIENT = "transient"
+    RATE_LIMIT = "rate_limit"
+    QUOTA = "quota"
+    CREDENTIAL = "credential"
+    MODEL_GONE = "model_gone"
+    REGION = "region"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_FILTER = "content_filter"
+    CALLER_FAULT = "caller_fault"
+    UNKNOWN = "unknown"
+
+    @property
+    def try_next(self) -> bool:
+        """May another deployment be tried with the same request?
+
+        Not when the request itself is at fault, nor when a model declined its content: nobody shops for a laxer model here.
+        """
+        return self not in (FailureKind.CALLER_FAULT, FailureKind.CONTENT_FILTER)
+
+    @property
+    def cools(self) -> bool:
+        """Does the failure speak against the deployment rather than against the request?"""
+        return self in (
+            FailureKind.TRANSIENT,
+            FailureKind.RATE_LIMIT,
+            FailureKind.QUOTA,
+            FailureKind.CREDENTIAL,
+            FailureKind.MODEL_GONE,
+            FailureKind.REGION,
+        )
+
+    @property
+    def clients_fault(self) -> bool:
+        return self in (FailureKind.CALLER_FAULT, FailureKind.CONTENT_FILTER, FailureKind.CONTEXT_LENGTH)
+
+
+class ProviderError(TrimtabError):
+    """The only error a provider raises.
+
+    ``upstream_status`` is ``None`` where no status line arrived. ``retry_after`` is seconds. ``detail`` is the upstream's own code
+    (``insufficient_quota``, ``stream_truncated``, ...), ``excerpt`` at most 300 characters of its message, scrubbed of credentials.
+    """
+
+    code = "upstream_error"
+    status = 502
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        upstream_status: int | None = None,
+        retry_after: float | None = None,
+        detail: str = "",
+        upstream_id: str = "",
+        excerpt: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.upstream_status = upstream_status
+        self.retry_after = retry_after
+        self.detail = detail
+        self.upstream_id = upstream_id
+        self.excerpt = excerpt
+
+
+class AttemptsExhausted(TrimtabError):
+    """Everything the plan allowed was tried. ``first`` is the primary failure; ``tried`` maps deployments to their failure kinds."""
+
+    code = "attempts_exhausted"
+    status = 502
+
+    def __init__(self, first: ProviderError, tried: dict[str, FailureKind]) -> None:
+        super().__init__(first.message)
+        self.first = first
+        self.tried = tried

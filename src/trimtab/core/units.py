@@ -1,0 +1,112 @@
+"""Tokens, money, prices, deadlines and the shape of a clock.
+
+Money is an integer count of nano-USD: exact to 9.2 billion USD in a signed 64-bit sum. Unknown is ``None`` and never 0.
+"""
+
+from __future__ import annotations
+
+from typing import NewType, Protocol
+
+from msgspec import Struct
+
+NanoUSD = NewType("NanoUSD", int)
+USD = 1_000_000_000
+"""Nano-USD in one USD."""
+
+
+def usd(amount: NanoUSD | int | None) -> str:
+    """Six decimals for people; an unknown amount says so."""
+    return "unknown" if amount is None else f"${amount / USD:.6f}"
+
+
+def _plus(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else a + b
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """Tokens of one attempt, as the provider counted them (OpenTelemetry ``gen_ai.usage.*``).
+
+    ``input`` includes what was read from and written to the provider's cache; ``output`` includes ``reasoning``.
+    ``None`` is unknown. ``estimated`` marks counts that we made because the provider sent none.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    estimated: bool = False
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input=_plus(self.input, other.input),
+            output=_plus(self.output, other.output),
+            cache_read=_plus(self.cache_read, other.cache_read),
+            cache_write=_plus(self.cache_write, other.cache_write),
+            reasoning=_plus(self.reasoning, other.reasoning),
+            estimated=self.estimated or other.estimated,
+        )
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """List price in nano-USD per million tokens, with the version of the list it came from.
+
+    A missing cache price means that cached tokens are charged as plain input.
+    """
+
+    input: int
+    output: int
+    cache_read: int | None = None
+    cache_write: int | None = None
+    version: str
+
+    def cost(self, usage: Usage) -> NanoUSD | None:
+        """What ``usage`` costs, rounded half up; ``None`` when the tokens are unknown."""
+        if usage.input is None or usage.output is None:
+            return None
+        read, write = usage.cache_read or 0, usage.cache_write or 0
+        per_million = (
+            max(0, usage.input - read - write) * self.input
+            + read * (self.input if self.cache_read is None else self.cache_read)
+            + write * (self.input if self.cache_write is None else self.cache_write)
+            + usage.output * self.output
+        )
+        return NanoUSD((per_million + 500_000) // 1_000_000)
+
+
+FREE = Price(input=0, output=0, version="free")
+"""The price of a model on one's own machine, per token. What the machine costs is the total-cost report's affair."""
+
+
+class Clock(Protocol):
+    """Where time comes from. The engine has the real one, ``lab`` a manual one."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards: for time-outs and latencies."""
+
+    def time_ns(self) -> int:
+        """Nanoseconds since the epoch, UTC: for the record."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Deadline(Struct, frozen=True):
+    """The moment, on the clock's monotonic scale, after which nobody waits any more. It is carried, never restarted."""
+
+    at: float
+
+    def remaining(self, now: float) -> float:
+        return max(0.0, self.at - now)
+
+    def capped(self, now: float, seconds: float) -> Deadline:
+        """The earlier of this deadline and ``seconds`` from now."""
+        return Deadline(min(self.at, now + seconds))
+
+
+class Timeouts(Struct, frozen=True, kw_only=True):
+    """Seconds that one attempt may spend in each phase."""
+
+    connect: float = 5.0
+    first_token: float = 60.0
+    idle: float = 30.0
+    total: float = 600.0

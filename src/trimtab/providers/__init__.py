@@ -1,0 +1,8 @@
+"""Doors to models. A provider speaks one wire protocol to one kind of endpoint, and classifies what goes wrong.
+
+It never retries, sleeps, prices, routes or logs content. An endpoint without behaviour of its own is a row in ``registry.py``.
+"""
+
+from trimtab.providers.base import Provider, Upstream
+
+__all__ = ["Provider", "Upstream"]
