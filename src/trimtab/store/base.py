@@ -12,7 +12,7 @@ from trimtab.core.units import NanoUSD
 
 
 class Filter(Struct, frozen=True, kw_only=True):
-    """Which records; ``None`` means any. Times are nanoseconds since the epoch, ``until_ns`` exclusive."""
+    """Which records; ``None`` means any. A record's time is its intent's, nanoseconds since the epoch; ``until_ns`` is exclusive."""
 
     since_ns: int | None = None
     until_ns: int | None = None
@@ -20,7 +20,10 @@ class Filter(Struct, frozen=True, kw_only=True):
 
 
 class Totals(Struct, frozen=True, kw_only=True):
-    """Sums over outcomes. ``cost`` adds what is known; ``cost_unknown`` counts the requests whose cost is not."""
+    """Sums over the requests that have an outcome, each with the figures of its latest correction where there is one.
+
+    ``cost`` and the tokens add what is known; ``cost_unknown`` counts the requests whose cost is not.
+    """
 
     requests: int = 0
     complete: int = 0
@@ -39,12 +42,28 @@ class StoredKey(Struct, frozen=True):
 
 
 class VerifyReport(Struct, frozen=True):
-    """``first_bad`` is (writer, sequence number) of the first row that does not continue its writer's chain."""
+    """``first_bad`` is (writer, sequence number) of the first row that does not continue its writer's chain, or that is counted wrongly.
+
+    ``reason`` is empty when all is well. ``first_bad`` is ``None`` where what is wrong is that a row is not there.
+    """
 
     rows: int
     writers: int
     first_bad: tuple[str, int] | None = None
     reason: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.reason
+
+
+class Statistics(Struct, frozen=True, kw_only=True):
+    """What became of the rows handed over in this process: kept (``rows``, in ``groups``), ``failed``, or still ``queued``."""
+
+    rows: int = 0
+    groups: int = 0
+    failed: int = 0
+    queued: int = 0
 
 
 class Ledger(Protocol):
@@ -54,21 +73,35 @@ class Ledger(Protocol):
         """Hand over a row at once, without waiting; awaiting the result waits for its commit.
 
         Rows of one process are committed in the order in which they were handed over, in groups. Appending the same row twice keeps
-        one. Raises :class:`LedgerError` when the row cannot be kept.
+        one. An outcome needs its intent, a correction its outcome. Awaiting raises :class:`LedgerError` when the row cannot be kept;
+        a result that nobody awaits is silent and counted in ``statistics``.
         """
 
     async def get(self, id: str) -> Record | None: ...
 
     def scan(self, where: Filter, *, after: str = "", limit: int = 1000) -> AsyncIterator[Record]:
-        """Records in order of id, from the first id greater than ``after``."""
+        """At most ``limit`` records in order of id, from the first id greater than ``after``."""
 
     async def totals(self, where: Filter) -> Totals: ...
 
+    async def unsettled(self, before_ns: int) -> tuple[str, ...]:
+        """The ids of intents older than ``before_ns`` without an outcome, in order: under way, or left by a crash."""
+
     async def verify(self) -> VerifyReport:
-        """Re-derive every digest of every writer's chain."""
+        """Re-derive every digest of every writer's chain.
+
+        Finds rows that were edited, removed from between others, put in or moved. Rows cut off the end of a chain, or a chain rewritten
+        from some row on, are not found by the chain alone: that needs a copy of the last digest outside.
+        """
+
+    def statistics(self) -> Statistics: ...
 
 
 class Keys(Protocol):
     async def add_key(self, key: StoredKey) -> None: ...
 
     async def keys(self) -> tuple[StoredKey, ...]: ...
+
+
+class Store(Ledger, Keys, Protocol):
+    """What one backend offers as a whole."""
