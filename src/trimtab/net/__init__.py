@@ -6,6 +6,6 @@ a caller names one and can never hand over a URL, a zone or a credential. It kno
 """
 
 from trimtab.net.boundary import Clearance, Receiver, Receivers
-from trimtab.net.client import Answer, Egress, NetError, NetFailure
+from trimtab.net.client import Answer, Egress, EgressStatistics, NetError, NetFailure
 
-__all__ = ["Answer", "Clearance", "Egress", "NetError", "NetFailure", "Receiver", "Receivers"]
+__all__ = ["Answer", "Clearance", "Egress", "EgressStatistics", "NetError", "NetFailure", "Receiver", "Receivers"]

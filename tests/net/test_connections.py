@@ -1,0 +1,142 @@
+"""When a connection is closed, when it is kept, and what is never sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.net.exits import PUBLIC, ask, echo, egress_to, failure, opened
+from tests.net.upstream import Exchange, Script, chunk, head, upstream
+
+from trimtab.net import NetFailure
+
+
+async def stalled_before_the_head(exchange: Exchange) -> None:
+    await exchange.reader.read(1)  # returns at the end of the connection
+    raise EOFError
+
+
+async def stalled_in_the_body(exchange: Exchange) -> None:
+    await exchange.say(head("200 OK", {"transfer-encoding": "chunked"}), chunk(b"some"))
+    await stalled_before_the_head(exchange)
+
+
+@pytest.mark.parametrize("script", [stalled_before_the_head, stalled_in_the_body])
+async def test_cancelling_closes_the_connection(script: Script) -> None:
+    async with upstream(script) as up, egress_to(up.url()) as egress:
+        task = asyncio.create_task(ask(egress))
+        await asyncio.wait_for(up.asked.wait(), 1.0)
+        await asyncio.sleep(0.02)  # let the head arrive, where there is one
+        assert egress.statistics().open == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(up.closed.wait(), 1.0)
+        assert egress.statistics().open == 0
+
+
+async def test_cancelling_an_upload_that_nobody_reads_closes_the_connection() -> None:
+    closed = asyncio.Event()
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await accepted.wait()
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        while await reader.read(2**16):
+            pass
+        closed.set()
+        writer.close()
+
+    accepted = asyncio.Event()
+    server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    async with server, egress_to(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as egress:
+        task = asyncio.create_task(ask(egress, body=b"x" * 20_000_000))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 1.0)
+        accepted.set()
+        await asyncio.wait_for(closed.wait(), 1.0)
+
+
+async def test_leaving_early_closes_and_reading_to_the_end_keeps_the_connection() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.say(head("200 OK", {"transfer-encoding": "chunked"}), chunk(b"data"))
+        if exchange.target == "/whole":
+            await exchange.say(chunk(b""))
+        else:
+            await stalled_before_the_head(exchange)
+
+    async with upstream(script) as up, egress_to(up.url()) as egress:
+        assert [await ask(egress, "/whole"), await ask(egress, "/whole")] == [(200, b"data")] * 2
+        assert up.accepted == 1
+        async with opened(egress) as answer:
+            async for piece in answer.chunks():
+                assert piece == b"data"
+                break
+        await asyncio.wait_for(up.closed.wait(), 1.0)
+        assert await ask(egress, "/whole") == (200, b"data")
+        assert up.accepted == 2
+
+
+async def test_a_post_on_a_connection_that_died_is_not_sent_again() -> None:
+    async def script(exchange: Exchange) -> None:
+        if len(up.seen) == 1:
+            await exchange.answer(b"kept")
+        else:
+            exchange.writer.close()  # it has read the whole request, and hangs up
+
+    async with upstream(script) as up, egress_to(up.url()) as egress:
+        assert await ask(egress) == (200, b"kept")
+        assert (await failure(egress)).kind == NetFailure.RESET
+        assert (len(up.seen), up.accepted) == (2, 1)
+
+
+async def test_a_get_on_a_connection_that_died_is_sent_once_more() -> None:
+    async def script(exchange: Exchange) -> None:
+        if len(up.seen) == 2:
+            exchange.writer.close()
+        else:
+            await exchange.answer(b"kept")
+
+    async with upstream(script) as up, egress_to(up.url()) as egress:
+        for _ in range(2):
+            async with egress.get("there", "/models", carried=PUBLIC, headers={}, connect_timeout=2) as answer:
+                assert await answer.read(100) == b"kept"
+        assert [exchange.method for exchange in up.seen] == ["GET"] * 3
+
+
+async def test_an_idle_connection_that_the_upstream_closed_is_not_used() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.answer(b"ok")
+        exchange.writer.close()
+
+    async with upstream(script) as up, egress_to(up.url()) as egress:
+        for _ in range(3):
+            assert await ask(egress) == (200, b"ok")
+            await asyncio.sleep(0.02)
+        assert (up.accepted, len(up.seen)) == (3, 3)
+
+
+async def test_two_hundred_streams_are_open_at_once() -> None:
+    everyone = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        if len(up.seen) == 200:
+            everyone.set()
+        await everyone.wait()
+        await exchange.answer(b"ok")
+
+    async with upstream(script) as up, egress_to(up.url()) as egress:
+        answers = await asyncio.gather(*(ask(egress) for _ in range(200)))
+        assert answers == [(200, b"ok")] * 200
+        assert (egress.statistics().open, egress.statistics().sent) == (0, 200)
+
+
+async def test_nothing_is_sent_after_closing() -> None:
+    async with upstream(echo) as up, egress_to(up.url()) as egress:
+        assert await ask(egress) == (200, b"hello")
+        await egress.aclose()
+        assert (await failure(egress)).kind == NetFailure.CONNECT
+        await egress.aclose()
+        assert len(up.seen) == 1
