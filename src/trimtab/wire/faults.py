@@ -1,0 +1,95 @@
+"""Errors as the two protocols write them, read leniently and described once for every encoder. Knows no HTTP header and no retry."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, Struct
+
+from trimtab.core.errors import AttemptsExhausted, FailureKind, ProviderError, RefusalError, RequestError, TrimtabError
+from trimtab.wire.body import ABSENT, given
+from trimtab.wire.codec import UpstreamError, client_status, primary
+
+
+class Fault(Struct, frozen=True):
+    """An error for the client, before a protocol puts it into its own words."""
+
+    status: int
+    code: str
+    message: str
+    param: str | None
+    is_overload: bool
+
+
+# What OpenAI's clients look for; the other kinds keep the upstream's own code, or ours.
+_CODE_BY_KIND = {
+    FailureKind.RATE_LIMIT: "rate_limit_exceeded",
+    FailureKind.CREDENTIAL: "upstream_credentials_exhausted",
+    FailureKind.CONTEXT_LENGTH: "context_length_exceeded",
+    FailureKind.CONTENT_FILTER: "content_filter",
+}
+
+
+def describe(error: TrimtabError) -> Fault:
+    """What the client is told: the first failure of several, the next step, and an upstream's own words where the client is to blame."""
+    cause = primary(error)
+    sentences = [cause.message]
+    code = cause.code
+    if isinstance(cause, ProviderError):
+        code = _CODE_BY_KIND.get(cause.kind) or cause.detail or error.code
+        if cause.kind.clients_fault and cause.excerpt and cause.excerpt not in cause.message:
+            sentences.append(f"The provider said: {cause.excerpt}")
+    if isinstance(error, AttemptsExhausted) and len(error.tried) > 1:
+        sentences.append(f"{len(error.tried)} deployments were tried.")
+    hint = cause.hint or error.hint
+    if hint:
+        sentences.append(hint)
+    status = client_status(error)
+    return Fault(
+        status=status,
+        code=code,
+        message=" ".join(sentences),
+        param=cause.param if isinstance(cause, RequestError) else None,
+        is_overload=status in (503, 529) and not isinstance(cause, RefusalError),
+    )
+
+
+class _Body(Struct):
+    error: Raw = ABSENT
+    message: Raw = ABSENT
+    detail: Raw = ABSENT
+    type: Raw = ABSENT
+    code: Raw = ABSENT
+    param: Raw = ABSENT
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_BODIES = msgspec.json.Decoder(list[_Body])
+_SCALAR = msgspec.json.Decoder(str | int)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _scalar(raw: Raw) -> str:
+    if not given(raw):
+        return ""
+    try:
+        return str(_SCALAR.decode(raw))
+    except _UNREADABLE:
+        return ""
+
+
+def read_error(body: bytes) -> UpstreamError:
+    """The error in an upstream's body, in any of the shapes in use; never raises.
+
+    ``{"error": {...}}`` (OpenAI, Anthropic and most), ``{"error": "..."}`` (Ollama), the fields at the top level (vLLM, Mistral),
+    ``{"detail": "..."}`` (FastAPI), and a list around one of them (Google).
+    """
+    try:
+        found = _BODIES.decode(body)[0] if body.lstrip().startswith(b"[") else _BODY.decode(body)
+        inner = bytes(found.error)
+        if inner.startswith(b"{"):
+            found = _BODY.decode(inner)
+            inner = b""
+    except (*_UNREADABLE, IndexError):
+        return UpstreamError()
+    text = _scalar(Raw(inner)) or _scalar(found.message) or _scalar(found.detail)
+    return UpstreamError(code=_scalar(found.code), type=_scalar(found.type), message=text, param=_scalar(found.param))
