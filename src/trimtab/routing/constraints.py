@@ -1,0 +1,102 @@
+"""Who may not answer, and why. Each constraint sees one deployment; the first that objects gives the reason.
+
+A constraint knows nothing of the other deployments nor of what anything is worth. Unknown facts admit where a wrong guess costs one failed
+attempt (context window), and reject where it could cost a promise (zone, region, money).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from msgspec import Struct
+
+from trimtab.core.catalog import Deployment, Tier
+from trimtab.core.decision import Ask, Signals
+from trimtab.core.units import usd
+from trimtab.core.zones import Boundary, Sensitivity
+from trimtab.routing.fleet import FleetState
+
+
+class Reason(Struct, frozen=True):
+    """``constraint`` is the rule's name, ``sentence`` is for people."""
+
+    constraint: str
+    sentence: str
+
+
+Constraint = Callable[[Deployment, Ask, Signals, FleetState], Reason | None]
+
+
+def constraints(boundary: Boundary, regions: frozenset[str] | None) -> tuple[Constraint, ...]:
+    """All of them, in their fixed order: what the client named, what may be seen, what can be done, what may be spent, what works now."""
+    return (model, zone(boundary), capability, context_window, region(regions), budget, availability)
+
+
+def model(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
+    """A client that names a model gets that model, by the deployment's id, the upstream's name or the card's."""
+    if ask.named is None or ask.named in (deployment.id, deployment.model, deployment.card.name):
+        return None
+    return Reason("model", f"The client asked for {ask.named}.")
+
+
+def zone(boundary: Boundary) -> Constraint:
+    """The policy's table, looked up class by class: a zone is admitted when every class that the request carries admits it."""
+    admitted = {carried: frozenset(boundary.admitted((carried,))) for carried in Sensitivity}
+
+    def check(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
+        refused = [carried for carried in signals.sensitivity if deployment.zone not in admitted[carried]]
+        if refused:
+            return Reason("zone", f"Zone {deployment.zone} may not see {_listed(refused)} data.")
+        if not signals.sensitivity:
+            return Reason("zone", "Nobody has said what the request carries.")
+        return None
+
+    return check
+
+
+def capability(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
+    if signals.needs <= deployment.card.capabilities:
+        return None
+    return Reason("capability", f"{deployment.card.name} cannot do {_listed(signals.needs - deployment.card.capabilities)}.")
+
+
+def context_window(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
+    """An unknown window admits: the upstream says so itself when the request does not fit, and the next deployment is tried."""
+    window = deployment.card.context_window
+    needed = signals.input_tokens + signals.output_tokens
+    if window is None or needed <= window:
+        return None
+    return Reason("context_window", f"About {needed} tokens do not fit into a window of {window}.")
+
+
+def region(allowed: frozenset[str] | None) -> Constraint:
+    """``None`` allows any. A model of one's own is where its owner is, so it needs no region; elsewhere an unknown region is refused."""
+
+    def check(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
+        if allowed is None or deployment.region in allowed:
+            return None
+        if deployment.region is None:
+            if deployment.tier is Tier.SELF_HOSTED:
+                return None
+            return Reason("region", "Its region is not known, and the policy allows only some.")
+        return Reason("region", f"The policy does not allow region {deployment.region}.")
+
+    return check
+
+
+def budget(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
+    """A spent budget leaves what costs nothing per token. An unknown price is not nothing."""
+    if ask.budget_left is None or ask.budget_left > 0:
+        return None
+    if deployment.price is not None and deployment.price.input == deployment.price.output == 0:
+        return None
+    return Reason("budget", f"The budget is spent ({usd(ask.budget_left)} left).")
+
+
+def availability(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
+    refusal = fleet.door(deployment.id).refusal
+    return Reason("availability", refusal) if refusal else None
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,46 @@
+"""From a request to what it carries. The whole native body is read, so that no field that we do not know slips by."""
+
+from __future__ import annotations
+
+import msgspec
+
+from trimtab.core.messages import Audio, Document, Image, Opaque, Part, Request, ToolResult
+from trimtab.core.zones import Sensitivity
+from trimtab.signals.sensitivity.detector import Found, scan
+from trimtab.signals.sensitivity.strings import Hidden, TooMuch, strings_of
+
+
+def read_request(request: Request) -> Found:
+    """What ``request`` carries. Nothing found is an empty set of classes. May raise; the caller then counts it as unreadable."""
+    problems = [name for message in request.messages for part in message.parts if (name := _unreadable(part))]
+    try:
+        texts = strings_of(request.native or msgspec.json.encode(request))
+    except TooMuch:
+        return _closed([*problems, "too long to read"])
+    except Hidden:
+        return _closed([*problems, "a key occurs twice"])
+    found = scan(texts)
+    if not problems:
+        return found
+    return Found(found.classes | {Sensitivity.UNREADABLE}, found.counts, (*found.problems, *sorted(set(problems))))
+
+
+def _closed(problems: list[str]) -> Found:
+    return Found(frozenset({Sensitivity.UNREADABLE}), (), tuple(sorted(set(problems))))
+
+
+def _unreadable(part: Part) -> str:
+    """What kind of thing the part is, when it is one that we cannot read."""
+    match part:
+        case Image():
+            return "image"
+        case Audio():
+            return "audio"
+        case Document(text=None) | Document(data=str()) | Document(url=str()):
+            return "document"
+        case Opaque():
+            return "unknown part"
+        case ToolResult(parts=parts):
+            return next((name for inner in parts if (name := _unreadable(inner))), "")
+        case _:
+            return ""
