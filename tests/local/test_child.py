@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.local.made import made_gguf
+
+from trimtab.local.child import CANNOT_START, Reason, Settings
+
+CHILD = [sys.executable, "-m", "trimtab.local.child"]
+WITHOUT_EXTRA = [sys.executable, "-c", "import sys; sys.modules['xllamacpp'] = None; from trimtab.local.child import main; main()"]
+
+
+def _settings(path: Path) -> bytes:
+    settings = Settings(path=str(path), name="made", port=0, api_key="k", context=128, threads=1, parallel=1)
+    return msgspec.json.encode(settings) + b"\n"
+
+
+def _run(command: list[str], given: bytes) -> tuple[int, bytes, list[bytes]]:
+    done = subprocess.run(command, input=given, capture_output=True, timeout=30, check=False)
+    return done.returncode, done.stdout, done.stderr.splitlines()
+
+
+@pytest.fixture
+def cut_short(tmp_path: Path) -> Path:
+    path = made_gguf(tmp_path / "cut.gguf")
+    path.write_bytes(path.read_bytes()[:-2000])
+    return path
+
+
+def test_without_a_parent_it_ends() -> None:
+    assert _run(CHILD, b"") == (0, b"", [])
+
+
+def test_a_damaged_file_is_named_in_its_last_line(cut_short: Path) -> None:
+    status, out, err = _run(CHILD, _settings(cut_short))
+    reason = msgspec.json.decode(err[-1], type=Reason)
+    assert (status, out) == (CANNOT_START, b"")
+    assert f"{cut_short} is not a sound GGUF file" in reason.error
+    assert "fetch it again" in reason.hint
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    status, _, err = _run(WITHOUT_EXTRA, _settings(made_gguf(tmp_path / "made.gguf")))
+    assert status == CANNOT_START
+    assert msgspec.json.decode(err[-1], type=Reason).hint == "Run: pip install 'trimtab[local]'"
+
+
+def test_what_llama_cpp_cannot_load_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+    """A sound file that is no model: its header passes, and llama.cpp finds the tensors of its architecture missing."""
+    path = made_gguf(tmp_path / "made.gguf")
+    status, out, err = _run(CHILD, _settings(path))
+    assert (status, out) == (CANNOT_START, b"")
+    assert f"llama.cpp cannot serve {path}" in msgspec.json.decode(err[-1], type=Reason).error
