@@ -84,7 +84,6 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Same inputs, same value, byte for byte. Every deployment is either planned, passed over, or rejected.
 
     ``plan`` is tried in order, at most four; ``spare`` are admitted deployments that did not fit into the plan.
-    ``lost`` names request fields that the first deployment's dialect cannot carry.
     """
 
     policy: str
@@ -93,4 +92,3 @@ class Decision(Struct, frozen=True, kw_only=True):
     plan: tuple[Planned, ...]
     spare: tuple[Planned, ...] = ()
     rejected: tuple[Rejected, ...] = ()
-    lost: tuple[str, ...] = ()

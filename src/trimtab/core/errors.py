@@ -4,6 +4,7 @@
     ├── ConfigError                  the operator's file: names file, line, key and the nearest valid key
     ├── LocalModelError              weights or the local inference server
     ├── LedgerError                  the event log cannot take a row (disk full, locked, damaged)
+    ├── Overloaded          503  more requests under way than the gateway takes
     ├── RequestError                 the client's request; never retried
     │   ├── MalformedRequest    400
     │   ├── Unauthenticated     401
@@ -26,10 +27,14 @@ from typing import ClassVar
 
 
 class TrimtabError(Exception):
-    """The root. ``code`` is stable and for programs, the message and ``hint`` are for people."""
+    """The root. ``code`` is stable and for programs, the message and ``hint`` are for people.
 
-    code: ClassVar[str] = "internal_error"
+    ``decision_id`` is set once the request has a record, so that whoever gets the error can ask ``explain``.
+    """
+
+    code: str = "internal_error"
     status: ClassVar[int] = 500
+    decision_id: str = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -60,6 +65,11 @@ class LocalModelError(TrimtabError):
 
 class LedgerError(TrimtabError):
     code = "ledger_unavailable"
+    status = 503
+
+
+class Overloaded(TrimtabError):
+    code = "overloaded"
     status = 503
 
 
@@ -156,6 +166,10 @@ class FailureKind(StrEnum):
         return self in (FailureKind.CALLER_FAULT, FailureKind.CONTENT_FILTER, FailureKind.CONTEXT_LENGTH)
 
 
+UNSENT = frozenset({"connect", "connect_timeout", "tls"})
+"""``ProviderError.detail`` of attempts whose request never left."""
+
+
 class ProviderError(TrimtabError):
     """The only error a provider raises.
 
@@ -185,6 +199,11 @@ class ProviderError(TrimtabError):
         self.upstream_id = upstream_id
         self.excerpt = excerpt
 
+    @property
+    def may_be_billed(self) -> bool:
+        """A status line with an error, or no connection at all, costs nothing. A silence or a cut may cost."""
+        return self.upstream_status is None and self.detail not in UNSENT
+
 
 class AttemptsExhausted(TrimtabError):
     """Everything the plan allowed was tried. ``first`` is the primary failure; ``tried`` maps deployments to their failure kinds."""
@@ -194,5 +213,7 @@ class AttemptsExhausted(TrimtabError):
 
     def __init__(self, first: ProviderError, tried: dict[str, FailureKind]) -> None:
         super().__init__(first.message)
+        if all(kind in (FailureKind.CREDENTIAL, FailureKind.QUOTA) for kind in tried.values()):
+            self.code = "upstream_credentials_exhausted"  # the gateway's keys failed, not the client's
         self.first = first
         self.tried = tried

@@ -28,7 +28,8 @@ class OutcomeKind(StrEnum):
 class Attempt(Struct, frozen=True, kw_only=True):
     """One upstream try. Times are nanoseconds since the epoch; latencies are microseconds from the attempt's start.
 
-    ``cost`` is ``None`` when usage or price is unknown. ``price_version`` names the list that priced it.
+    ``cost`` is ``None`` when usage or price is unknown. ``price_version`` names the list that priced it. ``lost`` names the fields of
+    the request that the deployment's dialect could not carry.
     """
 
     deployment: str
@@ -46,6 +47,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     cost: NanoUSD | None = None
     price_version: str | None = None
+    lost: tuple[str, ...] = ()
 
 
 class Intent(Struct, frozen=True, kw_only=True, tag="intent"):

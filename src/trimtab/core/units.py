@@ -48,10 +48,20 @@ class Usage(Struct, frozen=True, omit_defaults=True):
         )
 
 
+class PriceStep(Struct, frozen=True, kw_only=True):
+    """The rates of a request whose input exceeds ``over`` tokens; they hold for all of its tokens, not only for those beyond."""
+
+    over: int
+    input: int
+    output: int
+    cache_read: int | None = None
+    cache_write: int | None = None
+
+
 class Price(Struct, frozen=True, kw_only=True):
     """List price in nano-USD per million tokens, with the version of the list it came from.
 
-    A missing cache price means that cached tokens are charged as plain input.
+    A missing cache price means that cached tokens are charged as plain input. ``steps`` rise with ``over``; the last that applies holds.
     """
 
     input: int
@@ -59,17 +69,22 @@ class Price(Struct, frozen=True, kw_only=True):
     cache_read: int | None = None
     cache_write: int | None = None
     version: str
+    steps: tuple[PriceStep, ...] = ()
 
     def cost(self, usage: Usage) -> NanoUSD | None:
         """What ``usage`` costs, rounded half up; ``None`` when the tokens are unknown."""
         if usage.input is None or usage.output is None:
             return None
+        rates: Price | PriceStep = self
+        for step in self.steps:
+            if usage.input > step.over:
+                rates = step
         read, write = usage.cache_read or 0, usage.cache_write or 0
         per_million = (
-            max(0, usage.input - read - write) * self.input
-            + read * (self.input if self.cache_read is None else self.cache_read)
-            + write * (self.input if self.cache_write is None else self.cache_write)
-            + usage.output * self.output
+            max(0, usage.input - read - write) * rates.input
+            + read * (rates.input if rates.cache_read is None else rates.cache_read)
+            + write * (rates.input if rates.cache_write is None else rates.cache_write)
+            + usage.output * rates.output
         )
         return NanoUSD((per_million + 500_000) // 1_000_000)
 

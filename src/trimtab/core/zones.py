@@ -47,7 +47,8 @@ class Boundary(Struct, frozen=True):
         if here is None or not classes:
             return False
         for found in classes:
-            limit = ranks.get(self.outermost.get(found, ""))
+            outermost = self.outermost.get(found)
+            limit = None if outermost is None else ranks.get(outermost)
             if limit is None or here > limit:
                 return False
         return True

@@ -1,0 +1,155 @@
+"""``trimtab up`` and ``trimtab serve``: start the gateway.
+
+``serve`` runs a configuration. ``up`` also fetches the local model's weights, makes a key and shows how to call it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import msgspec
+import uvicorn
+import uvloop
+
+from trimtab.cli.common.home import Home, Running
+from trimtab.cli.common.offers import offers
+from trimtab.cli.common.output import note
+from trimtab.cli.common.weights import ensure_all
+from trimtab.cli.config import config_option, deployments_table, load
+from trimtab.config import Config
+from trimtab.core.errors import ConfigError
+from trimtab.engine.admission import digest, new_key
+from trimtab.engine.assembly import Assembly, assemble
+from trimtab.server import build_app
+from trimtab.telemetry import configure_logging, log
+
+port_option = click.option("--port", type=click.IntRange(0, 65535), help="Overrides [server] port.")
+level_option = click.option(
+    "--log-level", default="warning", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
+)
+
+
+@click.command()
+@config_option
+@port_option
+@level_option
+def up(file: Path | None, port: int | None, log_level: str) -> None:
+    """Start the gateway with a local model, and print how to call it."""
+    configure_logging(log_level)
+    home = Home.find()
+    home.make()
+    config = _with_port(load(file), port)
+    weights, missing = ensure_all(config, home, note)
+    for id, error in missing.items():
+        note(f"without {id}: {error}")
+    _run(config, home, weights, welcome=True)
+
+
+@click.command()
+@config_option
+@port_option
+@level_option
+def serve(file: Path | None, port: int | None, log_level: str) -> None:
+    """Start the gateway that the configuration describes, and nothing else.
+
+    A local model's weights must be there already: 'trimtab up' and 'trimtab models pull' fetch them.
+    """
+    configure_logging(log_level)
+    home = Home.find()
+    home.make()
+    config = _with_port(load(file), port)
+    weights, missing = ensure_all(config, home, note, fetch=False)
+    for error in missing.values():
+        raise error
+    _run(config, home, weights, welcome=False)
+
+
+def _with_port(config: Config, port: int | None) -> Config:
+    if port is None:
+        return config
+    return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=port))
+
+
+def _run(config: Config, home: Home, weights: Mapping[str, Path], *, welcome: bool) -> None:
+    key = home.key()
+    if key is None:
+        key = new_key()
+        home.keep_key(key)
+    listening = _listen(config.server.host, config.server.port)
+    with listening, suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(config, home, weights, key, listening, welcome=welcome))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything is started, so that a taken one is said at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"Port {port} of {host} cannot be used: {error.strerror}.", hint=f"Another program may have it. Try --port {port + 1}."
+        ) from None
+    return listening
+
+
+async def _serve(
+    config: Config, home: Home, weights: Mapping[str, Path], key: str, listening: socket.socket, *, welcome: bool
+) -> None:
+    ledger = Path(config.store.path) if config.store.path else home.ledger
+    async with assemble(config, ledger=ledger, weights=weights, key_digest=digest(key)) as assembly:
+        for id, error in assembly.failed.items():
+            note(f"without {id}: {error}")
+        host, port = listening.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        app = build_app(assembly.gateway, assembly.admission, assembly.store, max_body_bytes=config.server.max_body_bytes)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                date_header=False,
+                timeout_graceful_shutdown=round(config.server.drain_seconds),
+            )
+        )
+        home.keep_running(Running(url=url, pid=os.getpid()))
+        try:
+            if welcome:
+                note(await _welcome(assembly, url, key))
+            log(__name__, "listening", url=url, policy=config.policy_hash[:12])
+            await server.serve(sockets=[listening])
+        finally:
+            home.forget_running()
+
+
+async def _welcome(assembly: Assembly, url: str, key: str) -> str:
+    deployments = tuple(assembly.gateway.deployments.values())
+    offered = await offers(deployments)
+    return f"""
+{deployments_table(deployments)}
+{offered}
+Trimtab listens on {url}. Ask it:
+
+  curl {url}/v1/chat/completions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
+    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "Say hello in one sentence."}}]}}'
+
+or from Python (pip install openai):
+
+  from openai import OpenAI
+  client = OpenAI(base_url="{url}/v1", api_key="{key}")
+  print(client.chat.completions.create(model="auto", messages=[{{"role": "user", "content": "Say hello."}}]).choices[0].message.content)
+
+or in another terminal: trimtab ask "Say hello." and then: trimtab explain
+"""

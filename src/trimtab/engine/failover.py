@@ -1,0 +1,164 @@
+"""The one patient place: tries the plan in order until a deployment has begun to answer.
+
+Before the first content it may change its mind, hidden from the client; after it never. Providers only classify, the HTTP client retries
+nothing, and everything here runs under one attempt budget and one deadline per client request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+
+from msgspec import Struct
+
+from trimtab.core.catalog import Deployment
+from trimtab.core.errors import AttemptsExhausted, FailureKind, ProviderError
+from trimtab.core.events import Frame
+from trimtab.core.messages import Request
+from trimtab.core.units import Clock, Deadline
+from trimtab.engine.recorder import AttemptLog, Entry
+from trimtab.providers import Provider
+from trimtab.routing.fleet import Fleet
+
+_STARTUP_FRAMES = 64
+"""Frames before the first content are held back, so that an error among them can still be hidden. More than this is an answer."""
+
+
+class Opened(Struct, frozen=True):
+    """A deployment that has begun to answer. ``frames`` includes what was read while it began."""
+
+    deployment: Deployment
+    frames: AsyncGenerator[Frame]
+
+
+class Failover:
+    def __init__(
+        self, deployments: Mapping[str, Deployment], providers: Mapping[str, Provider], fleet: Fleet, clock: Clock
+    ) -> None:
+        self._deployments = deployments
+        self._providers = providers
+        self._fleet = fleet
+        self._clock = clock
+
+    @asynccontextmanager
+    async def first_accepted(self, request: Request, entry: Entry, *, budget: int, deadline: Deadline) -> AsyncIterator[Opened]:
+        """The first deployment of the plan that says something.
+
+        Raises :class:`ProviderError` where trying on would be wrong (the request's own fault, a content filter), and
+        :class:`AttemptsExhausted` when plan, budget or deadline are spent.
+        """
+        tried: dict[str, FailureKind] = {}
+        first: ProviderError | None = None
+        too_short: int | None = None
+        for planned in entry.decision.plan:
+            deployment = self._deployments[planned.deployment]
+            if len(tried) == budget or (first is not None and deadline.remaining(self._clock.monotonic()) == 0):
+                break
+            if too_short is not None and not _longer(deployment, too_short):
+                continue
+            attempt = entry.begin(deployment)
+            self._fleet.started(deployment.id)
+            async with AsyncExitStack() as stack:
+                try:
+                    frames = await self._open(stack, entry, request, attempt, deadline)
+                except ProviderError as error:
+                    self._ended(entry, attempt, error)
+                    tried[deployment.id] = error.kind
+                    first = first or error
+                    if not error.kind.try_next:
+                        raise
+                    if error.kind is FailureKind.CONTEXT_LENGTH:
+                        too_short = deployment.card.context_window or 0
+                    continue
+                except BaseException:
+                    self._ended(entry, attempt, None)
+                    raise
+                try:
+                    async with aclosing(frames):
+                        yield Opened(deployment, frames)
+                finally:
+                    if not attempt.ended:  # whoever listened has left
+                        self._ended(entry, attempt, None)
+                return
+        assert first is not None  # an empty plan never comes here
+        raise AttemptsExhausted(first, tried)
+
+    async def _open(
+        self, stack: AsyncExitStack, entry: Entry, request: Request, attempt: AttemptLog, deadline: Deadline
+    ) -> AsyncGenerator[Frame]:
+        """Open the stream and read up to its first content, within the time that the first token may take."""
+        deployment, now = attempt.deployment, self._clock.monotonic()
+        limit = deadline.capped(now, deployment.timeouts.total)
+        held: list[Frame] = []
+        try:
+            async with asyncio.timeout_at(_loop_time(limit.capped(now, deployment.timeouts.first_token), now)):
+                upstream = await stack.enter_async_context(self._providers[deployment.id].open(deployment, request, limit))
+                attempt.upstream_id, attempt.lost = upstream.upstream_id, upstream.lost
+                async for frame in upstream.frames:
+                    attempt.see(frame)
+                    held.append(frame)
+                    if frame.has_content or frame.is_last or len(held) == _STARTUP_FRAMES:
+                        break
+                else:
+                    raise _truncated(deployment)
+        except TimeoutError:
+            raise ProviderError(
+                FailureKind.TRANSIENT, f"{deployment.id} gave no first token in time.", detail="first_token_timeout"
+            ) from None
+        return self._frames(held, upstream.frames, entry, attempt, limit)
+
+    async def _frames(
+        self, held: list[Frame], rest: AsyncIterator[Frame], entry: Entry, attempt: AttemptLog, limit: Deadline
+    ) -> AsyncGenerator[Frame]:
+        """What was held back, then the rest. The attempt has ended, well or not, before the last frame or the error is passed on."""
+        last = held.pop()
+        for frame in held:
+            yield frame
+        frame = last
+        try:
+            while not frame.is_last:
+                yield frame
+                frame = await self._next(rest, attempt.deployment, limit)
+                attempt.see(frame)
+        except ProviderError as error:
+            self._ended(entry, attempt, error)
+            raise
+        self._ended(entry, attempt, None)
+        yield frame
+
+    async def _next(self, frames: AsyncIterator[Frame], deployment: Deployment, limit: Deadline) -> Frame:
+        """The next frame that says something. Comments that only keep the connection alive do not reset the idle time-out.
+
+        Only the wait for the upstream is timed: a client that reads slowly is no fault of the upstream.
+        """
+        now = self._clock.monotonic()
+        try:
+            async with asyncio.timeout_at(_loop_time(limit.capped(now, deployment.timeouts.idle), now)):
+                async for frame in frames:
+                    if frame.events:
+                        return frame
+        except TimeoutError:
+            detail = "total_timeout" if limit.remaining(self._clock.monotonic()) == 0 else "idle_timeout"
+            raise ProviderError(
+                FailureKind.TRANSIENT, f"{deployment.id} stopped in the middle of its answer.", detail=detail
+            ) from None
+        raise _truncated(deployment)
+
+    def _ended(self, entry: Entry, attempt: AttemptLog, failure: ProviderError | None) -> None:
+        self._fleet.observe(entry.end(attempt, failure), retry_after=failure.retry_after if failure else None)
+
+
+def _longer(deployment: Deployment, window: int) -> bool:
+    return (deployment.card.context_window or 0) > window
+
+
+def _loop_time(deadline: Deadline, now: float) -> float:
+    """The deadline on the event loop's own scale, which need not be the clock's."""
+    return asyncio.get_running_loop().time() + deadline.remaining(now)
+
+
+def _truncated(deployment: Deployment) -> ProviderError:
+    return ProviderError(
+        FailureKind.TRANSIENT, f"{deployment.id} ended its answer before it was complete.", detail="stream_truncated"
+    )

@@ -1,0 +1,227 @@
+"""What is written down about a request while it runs.
+
+An :class:`Entry` hands its intent to the ledger when the first attempt starts and its outcome when the last one ends, once,
+whatever happens in between. It prices and it counts; it decides nothing and never reads content beyond its length.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Awaitable
+
+from trimtab.core.catalog import Deployment
+from trimtab.core.decision import Decision
+from trimtab.core.errors import ProviderError
+from trimtab.core.events import (
+    Finished,
+    Frame,
+    ReasoningDelta,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    UsageReported,
+    merge_usage,
+)
+from trimtab.core.messages import Request
+from trimtab.core.record import Attempt, Intent, Outcome, OutcomeKind
+from trimtab.core.units import Clock, NanoUSD, Usage
+from trimtab.engine.admission import Budget, Caller
+from trimtab.engine.clock import new_id
+from trimtab.store import Ledger
+from trimtab.telemetry import Metrics
+
+_BYTES_PER_TOKEN = 4
+"""Only for answers whose provider sent no usage; such counts are marked as estimated."""
+
+
+class AttemptLog:
+    """One upstream try, in the making."""
+
+    def __init__(self, deployment: Deployment, clock: Clock, input_tokens: int) -> None:
+        self.deployment = deployment
+        self.upstream_id = ""
+        self.lost: tuple[str, ...] = ()
+        self.ended = False
+        self._clock = clock
+        self._input_tokens = input_tokens
+        self._started_ns = clock.time_ns()
+        self._started = clock.monotonic()
+        self._first_token_us: int | None = None
+        self._model = deployment.model
+        self._finish: str | None = None
+        self._reported = Usage()
+        self._answer_bytes = 0
+
+    def see(self, frame: Frame) -> None:
+        if self._first_token_us is None and frame.has_content:
+            self._first_token_us = self._elapsed_us()
+        for event in frame.events:
+            match event:
+                case TextDelta(text=text) | ReasoningDelta(text=text) | RefusalDelta(text=text):
+                    self._answer_bytes += len(text)
+                case ToolCallDelta(arguments=arguments):
+                    self._answer_bytes += len(arguments)
+                case Finished(reason=reason):
+                    self._finish = reason
+                case UsageReported(usage=usage):
+                    self._reported = merge_usage(self._reported, usage)
+                case Started(model=model) if model:
+                    self._model = model
+                case _:
+                    continue
+
+    def _elapsed_us(self) -> int:
+        return round((self._clock.monotonic() - self._started) * 1_000_000)
+
+    def _usage(self, failure: ProviderError | None) -> Usage:
+        """What the provider reported; nothing, where it surely did nothing; else our estimate, marked as one."""
+        known = self._reported
+        if known.input is not None and known.output is not None:
+            return known
+        never_ran = failure is not None and self._first_token_us is None and not failure.may_be_billed
+        if never_ran:
+            return Usage(input=0, output=0)
+        estimate = Usage(input=self._input_tokens, output=-(-self._answer_bytes // _BYTES_PER_TOKEN), estimated=True)
+        return merge_usage(estimate, known) if known != Usage() else estimate
+
+    def end(self, failure: ProviderError | None) -> Attempt:
+        self.ended = True
+        usage, price = self._usage(failure), self.deployment.price
+        return Attempt(
+            deployment=self.deployment.id,
+            model=self._model,
+            tier=self.deployment.tier,
+            zone=self.deployment.zone,
+            started_ns=self._started_ns,
+            first_token_us=self._first_token_us,
+            total_us=self._elapsed_us(),
+            failure=failure.kind if failure else None,
+            detail=failure.detail if failure else "",
+            upstream_status=failure.upstream_status if failure else None,
+            upstream_id=self.upstream_id or (failure.upstream_id if failure else ""),
+            finish_reason=self._finish,
+            usage=usage,
+            cost=price.cost(usage) if price else None,
+            price_version=price.version if price else None,
+            lost=self.lost,
+        )
+
+
+class Entry:
+    """One request's place in the ledger."""
+
+    def __init__(self, recorder: Recorder, request: Request, caller: Caller, decision: Decision) -> None:
+        self.decision = decision
+        self.attempts: list[Attempt] = []
+        self._recorder = recorder
+        self._request = request
+        self._caller = caller
+        self._opened_ns = recorder.clock.time_ns()
+        self.id = new_id(self._opened_ns)
+        self._intent: Awaitable[None] | None = None
+        self._closed: Awaitable[None] | None = None
+        self._held = 0
+
+    def begin(self, deployment: Deployment) -> AttemptLog:
+        """Start an attempt. The first one hands over the intent and holds its expected cost."""
+        if self._intent is None:
+            self._hand_over_intent()
+            self._held = self._recorder.budget.hold(self._expected_cost(deployment.id))
+        return AttemptLog(deployment, self._recorder.clock, self.decision.signals.input_tokens)
+
+    def _expected_cost(self, deployment_id: str) -> int:
+        for planned in self.decision.plan:
+            if planned.deployment == deployment_id:
+                return dict(planned.score.parts).get("tokens", 0)
+        return 0
+
+    def end(self, attempt: AttemptLog, failure: ProviderError | None) -> Attempt:
+        done = attempt.end(failure)
+        self.attempts.append(done)
+        self._recorder.count_attempt(done)
+        return done
+
+    def _hand_over_intent(self) -> None:
+        key = os.urandom(32)
+        self._intent = self._recorder.ledger.append(
+            Intent(
+                id=self.id,
+                at_ns=self._opened_ns,
+                key_id=self._caller.key_id,
+                decision=self.decision,
+                stream=self._request.stream,
+                content_digest=hmac.digest(key, self._request.native, "sha256").hex(),
+                content_key=key,
+            )
+        )
+
+    async def intent_kept(self) -> None:
+        """Wait until the intent is committed: it went out with the request, so this is rarely a wait."""
+        if self._intent is not None:
+            await self._intent
+
+    @property
+    def finished(self) -> bool:
+        """The model's whole answer has passed through here."""
+        return bool(self.attempts) and self.attempts[-1].finish_reason is not None and self.attempts[-1].failure is None
+
+    def close(self, kind: OutcomeKind, error: str = "") -> Awaitable[None]:
+        """Hand over the outcome; awaiting the result waits for its commit. The first call decides, later ones change nothing."""
+        if self._closed is None:
+            if self._intent is None:
+                self._hand_over_intent()
+            total, cost = _sums(self.attempts)
+            self._recorder.budget.settle(self._held, cost)
+            self._recorder.metrics.requests.labels(kind, self._request.dialect).inc()
+            self._closed = self._recorder.ledger.append(
+                Outcome(
+                    id=self.id,
+                    at_ns=self._recorder.clock.time_ns(),
+                    kind=kind,
+                    attempts=tuple(self.attempts),
+                    usage=total,
+                    cost=cost,
+                    error=error,
+                )
+            )
+        return self._closed
+
+
+def _sums(attempts: list[Attempt]) -> tuple[Usage, NanoUSD | None]:
+    """One unknown makes the sum unknown. No attempt at all cost nothing."""
+    usage = Usage(input=0, output=0)
+    cost: int | None = 0
+    for attempt in attempts:
+        usage = usage + attempt.usage
+        cost = None if cost is None or attempt.cost is None else cost + attempt.cost
+    return usage, None if cost is None else NanoUSD(cost)
+
+
+class Recorder:
+    """Makes entries, and knows where they go."""
+
+    def __init__(self, ledger: Ledger, budget: Budget, metrics: Metrics, clock: Clock) -> None:
+        self.ledger = ledger
+        self.budget = budget
+        self.metrics = metrics
+        self.clock = clock
+
+    def open(self, request: Request, caller: Caller, decision: Decision) -> Entry:
+        return Entry(self, request, caller, decision)
+
+    def count_attempt(self, attempt: Attempt) -> None:
+        metrics, name = self.metrics, attempt.deployment
+        metrics.attempts.labels(name, attempt.failure or "none").inc()
+        if attempt.first_token_us is not None:
+            metrics.first_token.labels(name).observe(attempt.first_token_us / 1e6)
+        if attempt.total_us is not None:
+            metrics.duration.labels(name).observe(attempt.total_us / 1e6)
+        if attempt.usage.input is not None and attempt.usage.output is not None:
+            metrics.tokens.labels(name, "input").inc(attempt.usage.input)
+            metrics.tokens.labels(name, "output").inc(attempt.usage.output)
+        if attempt.cost is None:
+            metrics.cost_unknown.labels(name).inc()
+        else:
+            metrics.cost.labels(name, attempt.tier).inc(attempt.cost / 1e9)

@@ -1,0 +1,121 @@
+"""What the gateway tells about itself: its models, its decisions, its health, its metrics."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trimtab.core.catalog import Deployment
+from trimtab.core.decision import Wish
+from trimtab.core.errors import LedgerError, TrimtabError, UnknownModel
+from trimtab.core.messages import Dialect
+from trimtab.engine import Admission, Gateway
+from trimtab.store import Ledger
+from trimtab.wire import CODECS, client_status
+
+
+class Admin:
+    """Read-only. Models and decisions need the key; health and metrics do not, and say nothing about content."""
+
+    def __init__(self, gateway: Gateway, admission: Admission, ledger: Ledger) -> None:
+        self._gateway = gateway
+        self._admission = admission
+        self._ledger = ledger
+
+    async def models(self, request: Request) -> Response:
+        """All deployments and the wishes, in the shape of the caller's own SDK."""
+        if (refused := self._refused(request)) is not None:
+            return refused
+        rows = [describe(deployment) for deployment in self._gateway.deployments.values()]
+        rows += [{"id": wish.value, "object": "model", "created": 0, "owned_by": "trimtab"} for wish in Wish]
+        if "anthropic-version" in request.headers:
+            page = {
+                "data": [_anthropic(row) for row in rows],
+                "has_more": False,
+                "first_id": rows[0]["id"],
+                "last_id": rows[-1]["id"],
+            }
+            return _json(page)
+        return _json({"object": "list", "data": rows})
+
+    async def model(self, request: Request) -> Response:
+        if (refused := self._refused(request)) is not None:
+            return refused
+        name = request.path_params["id"]
+        deployment = self._gateway.deployments.get(name)
+        if deployment is None:
+            return _error(request, UnknownModel(f"No model {name!r} is deployed here.", hint="GET /v1/models lists what is."))
+        row = describe(deployment)
+        return _json(_anthropic(row) if "anthropic-version" in request.headers else row)
+
+    async def decision(self, request: Request) -> Response:
+        """The whole record of one request, as ``trimtab explain`` shows it."""
+        if (refused := self._refused(request)) is not None:
+            return refused
+        record = await self._ledger.get(request.path_params["id"])
+        if record is None:
+            return _error(request, UnknownModel("No such decision.", hint="Its id is in the response header x-trimtab-decision."))
+        public = msgspec.structs.replace(record, intent=msgspec.structs.replace(record.intent, content_key=b""))
+        return _json(public)
+
+    async def healthz(self, _request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def readyz(self, _request: Request) -> Response:
+        """Ready when the ledger takes questions and at least one deployment may answer."""
+        try:
+            await self._ledger.get("")
+        except LedgerError as error:
+            return _json({"status": "not ready", "reason": error.message}, 503)
+        if not self._gateway.deployments:
+            return _json({"status": "not ready", "reason": "no deployment is configured"}, 503)
+        return _json({"status": "ready", "deployments": len(self._gateway.deployments)})
+
+    async def metrics(self, _request: Request) -> Response:
+        return Response(self._gateway.metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+    def _refused(self, request: Request) -> Response | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        try:
+            self._admission.authenticate(token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key"))
+        except TrimtabError as error:
+            return _error(request, error)
+        return None
+
+
+def describe(deployment: Deployment) -> dict[str, object]:
+    """A row of ``/v1/models``: OpenAI's fields, and ours beside them. Unknown is ``null``."""
+    card, price = deployment.card, deployment.price
+    return {
+        "id": deployment.id,
+        "object": "model",
+        "created": 0,
+        "owned_by": card.maker or deployment.provider,
+        "trimtab": {
+            "model": deployment.model,
+            "tier": deployment.tier,
+            "zone": deployment.zone,
+            "region": deployment.region,
+            "licence": card.licence,
+            "context_window": card.context_window,
+            "capabilities": sorted(card.capabilities),
+            "reserve": deployment.reserve,
+            "price_nano_usd_per_million": None
+            if price is None
+            else {"input": price.input, "output": price.output, "version": price.version},
+        },
+    }
+
+
+def _anthropic(row: dict[str, object]) -> dict[str, object]:
+    return {**row, "type": "model", "display_name": row["id"], "created_at": "1970-01-01T00:00:00Z"}
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def _error(request: Request, error: TrimtabError) -> Response:
+    dialect = Dialect.ANTHROPIC if "anthropic-version" in request.headers else Dialect.OPENAI_CHAT
+    return Response(CODECS[dialect].encode_error(error), client_status(error), media_type="application/json")

@@ -1,0 +1,62 @@
+"""The table of routes.
+
+Everything that answers through a model is in ``inference.py``, everything that tells about the gateway in ``admin.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from trimtab.core.messages import Dialect
+from trimtab.engine import Admission, Gateway
+from trimtab.server.admin import Admin
+from trimtab.server.inference import Completion, CountTokens
+from trimtab.store import Ledger
+from trimtab.telemetry import log
+from trimtab.wire import CODECS
+
+OPENAI = CODECS[Dialect.OPENAI_CHAT]
+ANTHROPIC = CODECS[Dialect.ANTHROPIC]
+
+
+def build_app(gateway: Gateway, admission: Admission, ledger: Ledger, *, max_body_bytes: int) -> Starlette:
+    """The ASGI application. Who starts it also owns the lifetimes of what it is given."""
+    return Starlette(
+        routes=routes(gateway, admission, ledger, max_body_bytes),
+        exception_handlers={404: _no_such_route, 405: _no_such_route, Exception: _broken},
+    )
+
+
+def routes(gateway: Gateway, admission: Admission, ledger: Ledger, max_body_bytes: int) -> list[Route]:
+    admin = Admin(gateway, admission, ledger)
+    return [
+        Route("/v1/chat/completions", Completion(gateway, admission, OPENAI, max_body_bytes), methods=["POST"]),
+        Route("/v1/messages", Completion(gateway, admission, ANTHROPIC, max_body_bytes), methods=["POST"]),
+        Route("/v1/messages/count_tokens", CountTokens(gateway, admission, ANTHROPIC, max_body_bytes), methods=["POST"]),
+        Route("/v1/models", admin.models),
+        Route("/v1/models/{id:path}", admin.model),
+        Route("/-/decisions/{id}", admin.decision),
+        Route("/healthz", admin.healthz),
+        Route("/readyz", admin.readyz),
+        Route("/metrics", admin.metrics),
+    ]
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    message = f"{request.method} {request.url.path} is not served here. See the README for the routes."
+    return JSONResponse(
+        {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}}, status
+    )
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """The last edge: a fault of our own. Its text may quote a request, so neither the client nor the log gets it."""
+    log(__name__, "unexpected error", level=logging.ERROR, error=error, path=request.url.path)
+    message = "The gateway failed in a way it did not expect. Its log names the place."
+    return JSONResponse({"error": {"message": message, "type": "api_error", "param": None, "code": "internal_error"}}, 500)

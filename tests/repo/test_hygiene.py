@@ -1,0 +1,123 @@
+"""What a reviewer would say twice is said here once."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from tests.repo.source import Function, functions, modules, path_of
+
+FILE_LINES = 400
+FUNCTION_LINES = 60
+PARAMETERS = 8
+
+# Reasoned exceptions: (module, name) -> why. The list may only shrink.
+LONG_FILES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[tuple[str, str], str] = {}
+MANY_PARAMETERS: dict[tuple[str, str], str] = {
+    ("trimtab.core.errors", "__init__"): "ProviderError: one keyword per fact of a failure",
+}
+BROAD_EXCEPT: dict[str, str] = {}
+OPTIONAL_EXTRAS = {"xllamacpp", "gguf", "numpy", "huggingface_hub"}
+MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
+
+every_module = pytest.mark.parametrize("module", sorted(modules()))
+
+
+@every_module
+def test_a_file_has_one_duty(module: str) -> None:
+    lines = len(path_of(module).read_text().splitlines())
+    assert lines <= FILE_LINES or module in LONG_FILES, f"{module} has {lines} lines"
+
+
+@every_module
+def test_a_module_says_what_it_is(module: str) -> None:
+    assert ast.get_docstring(modules()[module]) or module == "trimtab.__main__", f"{module} opens without a docstring"
+
+
+def _parameters(function: Function) -> int:
+    arguments = function.args
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return len([argument for argument in named if argument.arg not in ("self", "cls")])
+
+
+@every_module
+def test_functions_are_short_and_take_little(module: str) -> None:
+    for function in functions(modules()[module]):
+        length = (function.end_lineno or 0) - function.lineno + 1
+        where = f"{module}:{function.lineno} {function.name}"
+        key = (module, function.name)
+        assert length <= FUNCTION_LINES or key in LONG_FUNCTIONS, f"{where} has {length} lines"
+        commands = any("command" in ast.unparse(decorator) for decorator in function.decorator_list)
+        count = _parameters(function)
+        assert commands or count <= PARAMETERS or key in MANY_PARAMETERS, f"{where} takes {count} parameters"
+
+
+@every_module
+def test_no_global_no_mutable_default(module: str) -> None:
+    for node in ast.walk(modules()[module]):
+        assert not isinstance(node, ast.Global), f"{module}:{node.lineno} uses global"
+        if isinstance(node, Function | ast.Lambda):
+            for default in [*node.args.defaults, *node.args.kw_defaults]:
+                assert not isinstance(default, MUTABLE), f"{module}:{node.lineno} has a mutable default"
+
+
+@every_module
+def test_no_error_is_swallowed(module: str) -> None:
+    for node in ast.walk(modules()[module]):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        only_pass = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+        assert not only_pass, f"{module}:{node.lineno} swallows an error"
+        names = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)} if node.type else {"BaseException"}
+        raises = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
+        broad = bool(names & {"Exception", "BaseException"}) and not raises
+        assert not broad or module in BROAD_EXCEPT, f"{module}:{node.lineno} catches everything"
+
+
+@every_module
+def test_no_task_is_dropped(module: str) -> None:
+    for node in ast.walk(modules()[module]):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            called = ast.unparse(node.value.func)
+            assert not called.endswith(("create_task", "ensure_future")), f"{module}:{node.lineno} drops a task"
+
+
+@every_module
+def test_imports_stand_at_the_top(module: str) -> None:
+    for function in functions(modules()[module]):
+        for node in ast.walk(function):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                name = (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
+                assert name.split(".")[0] in OPTIONAL_EXTRAS, f"{module}:{node.lineno} imports {name} inside a function"
+
+
+@every_module
+def test_exports_are_named_and_sorted(module: str) -> None:
+    """A package's front lists what it offers, and offers what it lists."""
+    tree = modules()[module]
+    if path_of(module).name != "__init__.py":
+        return
+    imported = [alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    imported = [name for name in imported if name != "annotations"]
+    listed = next(
+        (
+            ast.literal_eval(node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        ),
+        None,
+    )
+    if imported or listed:
+        assert listed is not None, f"{module} imports names and has no __all__"
+        assert set(imported) <= set(listed), f"{module}: {sorted(set(imported) - set(listed))} are imported and not in __all__"
+        assert len(listed) == len(set(listed)), f"{module}: __all__ names something twice"
+
+
+def test_a_folder_holds_eight_files_at_most() -> None:
+    folders: dict[str, int] = {}
+    for module in modules():
+        folder = str(path_of(module).parent)
+        folders[folder] = folders.get(folder, 0) + (path_of(module).name != "__init__.py")
+    crowded = {folder: count for folder, count in folders.items() if count > 8}
+    assert crowded == {}

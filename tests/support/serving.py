@@ -1,0 +1,113 @@
+"""The real server, providers and egress over real loopback sockets, in the test's own loop; only the store is in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import uvicorn
+from anthropic import AsyncAnthropic
+from msgspec import Struct
+from openai import AsyncOpenAI
+from tests.support.fleet import config_of, deployment, gateway_of
+
+from trimtab import catalog
+from trimtab.core.catalog import Deployment
+from trimtab.core.messages import Dialect
+from trimtab.core.record import Record
+from trimtab.core.secrets import Secret
+from trimtab.core.units import Clock, NanoUSD, Timeouts
+from trimtab.engine import Admission, Gateway
+from trimtab.engine.admission import digest
+from trimtab.engine.clock import SystemClock
+from trimtab.lab.memory import MemoryStore
+from trimtab.net import Egress, Receiver, Receivers
+from trimtab.providers.registry import auth_headers, provider_for
+from trimtab.server import build_app
+from trimtab.store import Filter, StoredKey
+
+KEY = "tt-test-key"
+UPSTREAM_KEY = "sk-upstream-0123456789abcdef"
+
+
+class Running(Struct):
+    """A gateway that listens."""
+
+    url: str
+    gateway: Gateway
+    store: MemoryStore
+    egress: Egress
+
+    def openai(self, **options: object) -> AsyncOpenAI:
+        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, **options)  # type: ignore[arg-type]
+
+    def anthropic(self, **options: object) -> AsyncAnthropic:
+        return AsyncAnthropic(base_url=self.url, api_key=KEY, max_retries=0, **options)  # type: ignore[arg-type]
+
+    async def records(self) -> list[Record]:
+        return [record async for record in self.store.scan(Filter())]
+
+    async def settled(self, count: int = 1) -> list[Record]:
+        """The records, once ``count`` of them have an outcome: a client that leaves does not wait for the ledger."""
+        async with asyncio.timeout(3):
+            while True:
+                done = [record for record in await self.records() if record.outcome is not None]
+                if len(done) >= count:
+                    return done
+                await asyncio.sleep(0.01)
+
+
+def openai_door(id: str, url: str, **options: object) -> Deployment:
+    return deployment(id, base_url=f"{url}/v1", **options)  # type: ignore[arg-type]
+
+
+def anthropic_door(id: str, url: str, **options: object) -> Deployment:
+    return deployment(id, base_url=url, dialect=Dialect.ANTHROPIC, **options)  # type: ignore[arg-type]
+
+
+SHORT = Timeouts(connect=1, first_token=0.3, idle=0.3, total=5)
+
+
+@asynccontextmanager
+async def serving(
+    deployments: Iterable[Deployment],
+    *,
+    store: MemoryStore | None = None,
+    budget: NanoUSD | None = None,
+    clock: Clock | None = None,
+    max_body_bytes: int = 1 << 20,
+    max_concurrency: int = 100,
+    max_attempts: int = 3,
+) -> AsyncIterator[Running]:
+    fleet = tuple(deployments)
+    rows = {d.id: catalog.providers()[d.provider] for d in fleet}
+    key = Secret(UPSTREAM_KEY)
+    receivers = [Receiver(id=d.id, base_url=d.base_url, zone=d.zone, headers=auth_headers(rows[d.id], key)) for d in fleet]
+    egress = Egress(Receivers(config_of(fleet).boundary, receivers))
+    store = store or MemoryStore()
+    gateway = gateway_of(
+        fleet,
+        {d.id: provider_for(rows[d.id], egress) for d in fleet},
+        store=store,
+        clock=clock or SystemClock(),
+        budget=budget,
+        max_attempts=max_attempts,
+    )
+    admission = Admission([StoredKey("test", digest(KEY), 0)], max_concurrency)
+    app = build_app(gateway, admission, store, max_body_bytes=max_body_bytes)
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None))
+    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+    serve = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        while not server.started:
+            await asyncio.sleep(0.005)
+        yield Running(f"http://127.0.0.1:{listening.getsockname()[1]}", gateway, store, egress)
+    finally:
+        server.should_exit = server.force_exit = True
+        await serve
+        await egress.aclose()
+        listening.close()
