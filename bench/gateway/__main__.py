@@ -1,0 +1,125 @@
+"""The table: requests per second, added latency, streams per second and memory, of Trimtab and its rivals, in one run.
+
+python -m bench.gateway                                  # all, about two minutes and LiteLLM's installation
+python -m bench.gateway --only trimtab --seconds 3       # no rivals
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from bench.gateway.load import Fault, Measured
+from bench.gateway.subjects import CORES, Subject, litellm, trimtab, upstream
+from msgspec import Struct
+from tabulate import tabulate
+
+CONNECTIONS = 32
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One subject's figures. Resident memory is MiB, before the first request and after the last."""
+
+    name: str
+    many: Measured
+    one: Measured
+    streams: Measured
+    resident_idle: float
+    resident_after: float
+
+
+def main() -> None:
+    options = _options()
+    try:
+        with ExitStack() as stack:
+            fixed = stack.enter_context(upstream())
+            rows = [_measure(fixed, options)]
+            for start in _gateways(options, fixed.load.port, stack):
+                with start() as subject:
+                    rows.append(_measure(subject, options))
+    except Fault as fault:
+        sys.exit(f"bench: {fault}")
+    if options.json:
+        print(msgspec.json.format(msgspec.json.encode({"machine": _machine(), "rows": rows}), indent=2).decode())
+    else:
+        print(_machine(), _table(rows), _ratios(rows), sep="\n\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.gateway", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--only", choices=["trimtab", "litellm"], help="measure one gateway beside the upstream")
+    parser.add_argument("--seconds", type=float, default=6.0, help="per measurement (default 6)")
+    parser.add_argument("--warmup", type=float, default=3.0, help="before each (default 3)")
+    parser.add_argument(
+        "--litellm-venv", type=Path, help="where LiteLLM is, or shall be kept (default: installed for this run alone)"
+    )
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def _gateways(options: argparse.Namespace, port: int, stack: ExitStack) -> Iterator[Callable[[], AbstractContextManager[Subject]]]:
+    if options.only != "litellm":
+        yield partial(trimtab, port)
+    if options.only != "trimtab":
+        yield partial(litellm, port, options.litellm_venv or Path(stack.enter_context(tempfile.TemporaryDirectory())))
+
+
+def _measure(subject: Subject, options: argparse.Namespace) -> Row:
+    print(f"measuring {subject.name}", file=sys.stderr)
+    idle = subject.resident_mib()
+    times = {"seconds": options.seconds, "warmup": options.warmup}
+    return Row(
+        name=subject.name,
+        many=subject.measure(connections=CONNECTIONS, **times),  # first: some rivals take thousands of requests to warm up
+        one=subject.measure(**times),
+        streams=subject.measure(connections=CONNECTIONS, stream=True, **times),
+        resident_idle=idle,
+        resident_after=subject.resident_mib(),
+    )
+
+
+def _table(rows: list[Row]) -> str:
+    alone = rows[0]
+    headers = ["", "req/s", "p50 ms", "p99 ms", "added p50 ms", "added p99 ms", "streams/s", "idle MiB", "after MiB"]
+    note = f"req/s, p50, p99 and streams/s: {CONNECTIONS} connections. Added: one connection, over the upstream's own."
+    cells = [
+        (
+            row.name,
+            f"{row.many.rate:,.0f}",
+            f"{row.many.p50:.2f}",
+            f"{row.many.p99:.2f}",
+            *(("", "") if row is alone else (f"{row.one.p50 - alone.one.p50:.2f}", f"{row.one.p99 - alone.one.p99:.2f}")),
+            f"{row.streams.rate:,.0f}",
+            *(("", "") if row is alone else (f"{row.resident_idle:.0f}", f"{row.resident_after:.0f}")),
+        )
+        for row in rows
+    ]
+    table = tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True, colalign=("left", *["right"] * 8))
+    return f"{table}\n\n{note}"
+
+
+def _ratios(rows: list[Row]) -> str:
+    if len(rows) < 3:
+        return f"{rows[1].name}: {rows[1].many.rate / rows[0].many.rate:.1%} of the upstream's own rate."
+    ours, theirs = rows[1], rows[2]
+    return (
+        f"{ours.name} to {theirs.name}: {ours.many.rate / theirs.many.rate:.1f} x the requests, "
+        f"{ours.streams.rate / theirs.streams.rate:.1f} x the streams, "
+        f"{theirs.resident_idle / ours.resident_idle:.1f} x less idle memory."
+    )
+
+
+def _machine() -> str:
+    cores = "one core for all" if len(CORES) == 1 else f"gateway on core {CORES[0]}, upstream and load on core {CORES[-1]}"
+    return f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}, {cores}"
+
+
+if __name__ == "__main__":
+    main()
