@@ -12,7 +12,7 @@ from time import perf_counter_ns
 
 import msgspec
 
-from trimtab.config import Config, Network, RoutingConfig, SensitivityConfig, Server, StoreConfig
+from trimtab.config import Config, RoutingConfig, load
 from trimtab.core.catalog import Ability, Deployment, ModelCard, Tier
 from trimtab.core.decision import Ask, LatencyClass
 from trimtab.core.messages import Dialect, Message, Request, Text
@@ -58,11 +58,9 @@ def timed(call: Callable[[], object], times: int) -> str:
 
 def config(size: int) -> Config:
     tiers = tuple(Tier)
-    return Config(
-        file="bench",
+    return msgspec.structs.replace(
+        load(None, {}),
         policy_hash="bench",
-        server=Server(host="127.0.0.1", port=0, max_body_bytes=1, max_concurrency=1, drain_seconds=0.0),
-        store=StoreConfig(path=None, sync="normal"),
         boundary=Boundary(DEFAULT_ZONES, dict.fromkeys(Sensitivity, "any")),
         deployments=tuple(
             Deployment(
@@ -78,9 +76,6 @@ def config(size: int) -> Config:
             )
             for number in range(size)
         ),
-        credentials={},
-        rows={},
-        network=Network(proxy=None, ca_file=None),
         routing=RoutingConfig(
             wrong_answer_usd=NanoUSD(USD // 20),
             wait_usd_per_second=dict.fromkeys(LatencyClass, NanoUSD(USD // 1000)),
@@ -91,8 +86,6 @@ def config(size: int) -> Config:
             output_tokens=400,
             budget_usd_per_day=None,
         ),
-        sensitivity=SensitivityConfig(labels_header=True),
-        local=(),
     )
 
 

@@ -22,8 +22,8 @@ from tabulate import tabulate
 
 from trimtab.core.record import Row
 from trimtab.lab.check_store import sample_intent, sample_outcome
-from trimtab.store.connection import Sync
 from trimtab.store.sqlite import SQLiteStore
+from trimtab.store.sqlite.connection import Sync
 
 Append = Callable[[Row], Awaitable[None]]
 

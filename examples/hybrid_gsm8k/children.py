@@ -14,6 +14,7 @@ from pathlib import Path
 
 TRIMTAB = (sys.executable, "-m", "trimtab")
 KEY = "tt-hybrid-gsm8k"
+FIRST_TOKEN = 0.05
 _STARTUP_SECONDS = 60.0
 
 
@@ -52,8 +53,9 @@ class Child:
 
 
 def replay(answers: Path, models: Sequence[str], port: int, log: Path) -> Child:
+    """Recorded models that wait a little before they answer, so that a kill finds requests under way."""
     named = [part for model in models for part in ("--model", model)]
-    command = [*TRIMTAB, "lab", "replay", "--answers", str(answers), *named, "--port", str(port)]
+    command = [*TRIMTAB, "lab", "replay", "--answers", str(answers), *named, "--port", str(port), "--first-token", str(FIRST_TOKEN)]
     return Child(command, ready=f"http://127.0.0.1:{port}/v1/models", log=log)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 import openai
-from examples.hybrid_gsm8k.children import KEY, Child, free_port, gateway, pull, replay
+from examples.hybrid_gsm8k.children import FIRST_TOKEN, KEY, Child, free_port, gateway, pull, replay
 from examples.hybrid_gsm8k.figures import Answered, Arm, Audit, arm, audit, records
 from examples.hybrid_gsm8k.questions import GOLD, REPLAY, Question, questions
 from msgspec import Struct
@@ -174,7 +174,7 @@ def _report(arms: Sequence[Arm], found: Audit | None, asked: Sequence[Question])
     lines = [
         f"{known} of {len(asked)} questions have a gold answer. Cost, tiers and times are read from the event log.",
         "Assumed prices, USD per million tokens in / out: Mixtral 0.24 / 0.24, GPT-4-1106 10 / 30. The recordings hold no token counts:",
-        "usage is estimated by a tokeniser. The replayed models answer at once, so their times are the gateway's and the replay's own.",
+        f"usage is estimated by a tokeniser. The replayed models answer after {FIRST_TOKEN * 1000:.0f} ms, so their times say nothing of the real ones.",
     ]
     if found is not None:
         lines.append(

@@ -45,7 +45,7 @@ def test_the_shipped_default_has_the_local_model_as_a_reserve_and_nothing_else()
 
 def test_the_shipped_default_says_what_an_empty_file_means(tmp_path: Path) -> None:
     shipped, empty = load(None, {}), loaded(tmp_path, "")
-    for part in ("server", "store", "boundary", "network", "routing", "sensitivity", "rows"):
+    for part in ("server", "store", "boundary", "network", "routing", "rows"):
         assert getattr(shipped, part) == getattr(empty, part), part
     assert not empty.deployments
     assert tomllib.loads(default_text())["starters"] == {"enabled": True}

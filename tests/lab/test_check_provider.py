@@ -197,13 +197,13 @@ LIES = [
 
 @pytest.mark.parametrize(("liar", "check"), LIES)
 async def test_a_liar_is_caught(liar: type[Liar], check: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trimtab.lab.check_provider.PATIENCE", 0.5)  # one of them never ends
+    if liar is WaitsForTheWhole:  # for ever
+        monkeypatch.setattr("trimtab.lab.check_provider.PATIENCE", 0.5)
     with pytest.raises(Nonconforming):
         await run_check(check, lying(liar))
 
 
 async def test_the_whole_suite_names_every_check_that_failed() -> None:
-    await check_provider(lying(Liar))
     with pytest.raises(ExceptionGroup) as caught:
         await check_provider(lying(Gossips))
     (error,) = caught.value.exceptions

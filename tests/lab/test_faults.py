@@ -29,7 +29,7 @@ from trimtab.lab.upstream.delivery import (
     Steps,
     encode,
 )
-from trimtab.lab.upstream.loopback import Exchange, How
+from trimtab.lab.upstream.loopback import Ending, Exchange, How, Loopback
 
 CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
@@ -246,6 +246,32 @@ async def test_what_is_no_request_is_told_so() -> None:
             writer.write(sent)
             assert (await reader.read(12)).startswith(starts)
             writer.close()
+
+
+async def test_a_defect_of_the_handler_is_raised_and_not_hidden() -> None:
+    async def broken(exchange: Exchange) -> Ending:
+        raise ZeroDivisionError
+
+    async def provoke() -> None:
+        async with Loopback(broken) as loopback:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(loopback.url.rpartition(":")[2]))
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+            writer.close()
+
+    with pytest.raises(ZeroDivisionError):
+        await provoke()
+
+
+async def test_two_requests_on_one_connection_are_answered_in_turn() -> None:
+    async with FaultyUpstream(Status(201), Status(202)) as upstream:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(upstream.url.rpartition(":")[2]))
+        for status in (201, 202):
+            writer.write(b"POST /messages HTTP/1.1\r\ncontent-length: 27\r\n\r\n" + b'{"model":"m","messages":[]}')
+            assert (await reader.readuntil(b"0\r\n\r\n")).startswith(b"HTTP/1.1 %d" % status)
+        writer.close()
+    assert [exchange.ending for exchange in upstream.exchanges] == ["complete", "complete"]
 
 
 async def test_pace_waits_before_each_piece() -> None:

@@ -15,9 +15,6 @@ from openai import AsyncOpenAI
 
 from trimtab.lab.replay import Latency, ReplayUpstream, recordings, serve
 
-# The tokeniser package opens its tables by a deprecated call when it is first imported.
-pytestmark = pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")
-
 ROWS = [
     {"prompt": "What is\n 2 + 2?", "answers": {"small": "It is four. 🙂", "big": "4"}, "scores": {"small": 1}},
     {"prompt": "Only big knows.", "answers": {"big": "I do."}},
@@ -88,6 +85,14 @@ async def test_the_unknown_is_a_clear_404(answers: Path, model: str, prompt: str
     async with ReplayUpstream(answers, ["small"]) as upstream, client_of(upstream) as client:
         with pytest.raises(openai.NotFoundError, match=says):
             await client.chat.completions.create(model=model, messages=[{"role": "user", "content": prompt}])
+
+
+async def test_what_is_no_request_is_told_so(answers: Path) -> None:
+    async with ReplayUpstream(answers, ["small"]) as upstream, client_of(upstream) as client:
+        with pytest.raises(openai.NotFoundError, match="Unknown path"):
+            await client.embeddings.create(model="small", input="x")
+        with pytest.raises(openai.BadRequestError, match="messages"):
+            await client.post("/chat/completions", body={"model": "small"}, cast_to=object)
 
 
 async def test_latency_is_kept(answers: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import msgspec
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.routing.fleets import policy
 
@@ -16,7 +16,8 @@ from trimtab.core.units import FREE, USD, NanoUSD, Price
 from trimtab.core.zones import DEFAULT_ZONES, Boundary, Sensitivity
 from trimtab.routing import Door, FleetState, decide
 
-LAW = settings(max_examples=200, deadline=None)
+LAW = settings(max_examples=50, deadline=None)
+PROMISE = settings(max_examples=150, deadline=None)
 
 zone_names = st.sampled_from([*DEFAULT_ZONES, "elsewhere", ""])
 classes = st.sampled_from(list(Sensitivity))
@@ -51,7 +52,7 @@ deployments = st.builds(
     reserve=st.booleans(),
     certified_for=st.frozensets(tasks),
 )
-fleets = st.lists(deployments, max_size=8, unique_by=lambda deployment: deployment.id)
+fleets = st.lists(deployments, max_size=6, unique_by=lambda deployment: deployment.id)
 asks = st.builds(
     Ask,
     wish=st.sampled_from(Wish),
@@ -93,7 +94,7 @@ lenient = st.lists(
         price=st.none() | prices,
     ),
     min_size=1,
-    max_size=8,
+    max_size=6,
     unique_by=lambda deployment: deployment.id,
 )
 plain_asks = st.builds(Ask, wish=st.sampled_from(Wish), latency=st.sampled_from(LatencyClass))
@@ -125,7 +126,7 @@ def may_see(table: Boundary, carried: frozenset[Sensitivity], zone: str) -> bool
     return bool(carried) and all(map(one, carried))
 
 
-@LAW
+@PROMISE
 @given(fleets, boundaries, regions, asks, signal_sets, states, st.integers(1, 4))
 def test_nothing_planned_or_spare_stands_outside_the_admitted_zones_and_everyone_is_accounted_for(
     fleet: list[Deployment],
@@ -171,50 +172,33 @@ def test_the_order_of_the_configuration_does_not_matter_and_the_same_inputs_give
 
 
 @LAW
-@given(lenient, plain_asks, plain_signals, speeds, st.data())
+@given(lenient, prices, plain_asks, plain_signals, speeds, amounts, amounts)
 def test_a_dearer_twin_changes_nothing_ahead_of_it(
-    fleet: list[Deployment], ask: Ask, read: Signals, state: FleetState, data: st.DataObject
+    fleet: list[Deployment], price: Price, ask: Ask, read: Signals, state: FleetState, more_in: int, more_out: int
 ) -> None:
-    """Where a price is unknown the twin must not become the dearest known: that one is what the unknown is counted as."""
-    priced = [deployment for deployment in fleet if deployment.price is not None]
-    assume(priced)
-    original = data.draw(st.sampled_from(priced))
-    assert original.price is not None
-    dearer = Price(
-        input=original.price.input + data.draw(st.integers(0, USD)),
-        output=original.price.output + data.draw(st.integers(1, USD)),
-        version="test",
-    )
-    if len(priced) < len(fleet):
-        known = [deployment.price for deployment in priced if deployment.price is not None]
-        assume(dearer.input <= max(price.input for price in known) and dearer.output <= max(price.output for price in known))
+    """Where a price is unknown the twin does not become the dearest known: that one is what the unknown is counted as."""
+    original, *others = msgspec.structs.replace(fleet[0], price=price), *fleet[1:]
+    known = [deployment.price for deployment in (original, *others) if deployment.price is not None]
+    dearer = Price(input=price.input + more_in, output=price.output + more_out, version="test")
+    if len(known) <= len(others):
+        dearest_in, dearest_out = max(each.input for each in known), max(each.output for each in known)
+        dearer = Price(input=min(dearer.input, dearest_in), output=min(dearer.output, dearest_out), version="test")
     twin = msgspec.structs.replace(original, id=f"{original.id}-twin", price=dearer)
-    door = state.door(original.id)
-    with_twin = FleetState({**state.doors, twin.id: door})
-    before = ranking(decide(policy(fleet), ask, read, state))
-    after = ranking(decide(policy([*fleet, twin]), ask, read, with_twin))
-    place = after.index(twin.id)
-    assert after.index(original.id) < place
-    assert after[:place] == before[:place]
+    with_twin = FleetState({**state.doors, twin.id: state.door(original.id)})
+    before = ranking(decide(policy([original, *others]), ask, read, state))
+    after = ranking(decide(policy([original, *others, twin]), ask, read, with_twin))
+    assert after.index(original.id) < after.index(twin.id)
     assert [id for id in after if id != twin.id] == before
 
 
 @LAW
-@given(lenient, plain_asks, plain_signals, speeds, st.data())
+@given(lenient, prices, plain_asks, plain_signals, speeds, amounts, amounts)
 def test_raising_a_price_never_improves_a_rank(
-    fleet: list[Deployment], ask: Ask, read: Signals, state: FleetState, data: st.DataObject
+    fleet: list[Deployment], price: Price, ask: Ask, read: Signals, state: FleetState, more_in: int, more_out: int
 ) -> None:
-    priced = [deployment for deployment in fleet if deployment.price is not None]
-    assume(priced)
-    chosen = data.draw(st.sampled_from(priced))
-    assert chosen.price is not None
-    raised = Price(
-        input=chosen.price.input + data.draw(st.integers(0, 50 * USD)),
-        output=chosen.price.output + data.draw(st.integers(0, 50 * USD)),
-        version="test",
-    )
-    others = [deployment for deployment in fleet if deployment.id != chosen.id]
-    before = ranking(decide(policy(fleet), ask, read, state)).index(chosen.id)
+    chosen, *others = msgspec.structs.replace(fleet[0], price=price), *fleet[1:]
+    raised = Price(input=price.input + more_in, output=price.output + more_out, version="test")
+    before = ranking(decide(policy([chosen, *others]), ask, read, state)).index(chosen.id)
     after = ranking(decide(policy([*others, msgspec.structs.replace(chosen, price=raised)]), ask, read, state)).index(chosen.id)
     assert after >= before
 
@@ -236,7 +220,7 @@ def test_a_fleet_that_is_down_gives_an_empty_plan_and_a_reason_for_each(
 def test_another_class_never_opens_a_door(
     fleet: list[Deployment], table: Boundary, ask: Ask, read: Signals, state: FleetState, more: frozenset[Sensitivity]
 ) -> None:
-    assume(read.sensitivity)
+    read = msgspec.structs.replace(read, sensitivity=read.sensitivity | {Sensitivity.INTERNAL})
     stricter = msgspec.structs.replace(read, sensitivity=read.sensitivity | more)
     rules = policy(fleet, boundary=table)
     allowed = {row.deployment for row in decide(rules, ask, read, state).rejected if row.constraint == "zone"}

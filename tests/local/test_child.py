@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.local.made import made_gguf
 
-from trimtab.local.child import CANNOT_START, Reason, Settings
+from trimtab.local.child import CANNOT_START, Settings, find_reason
 
 CHILD = [sys.executable, "-m", "trimtab.local.child"]
 WITHOUT_EXTRA = [sys.executable, "-c", "import sys; sys.modules['xllamacpp'] = None; from trimtab.local.child import main; main()"]
@@ -19,9 +19,16 @@ def _settings(path: Path) -> bytes:
     return msgspec.json.encode(settings) + b"\n"
 
 
-def _run(command: list[str], given: bytes) -> tuple[int, bytes, list[bytes]]:
-    done = subprocess.run(command, input=given, capture_output=True, timeout=30, check=False)
-    return done.returncode, done.stdout, done.stderr.splitlines()
+def _run(command: list[str], given: bytes) -> tuple[int, bytes, bytes]:
+    """Exit status and output, with standard input held open as a living parent does."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdin.write(given)
+        child.stdin.flush()
+        err = child.stderr.read()
+        return child.wait(30), child.stdout.read(), err
 
 
 @pytest.fixture
@@ -31,13 +38,15 @@ def cut_short(tmp_path: Path) -> Path:
     return path
 
 
-def test_without_a_parent_it_ends() -> None:
-    assert _run(CHILD, b"") == (0, b"", [])
+def test_without_a_parent_it_ends(tmp_path: Path) -> None:
+    done = subprocess.run(CHILD, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_a_damaged_file_is_named_in_its_last_line(cut_short: Path) -> None:
+def test_a_damaged_file_is_named_in_a_line_of_its_own(cut_short: Path) -> None:
     status, out, err = _run(CHILD, _settings(cut_short))
-    reason = msgspec.json.decode(err[-1], type=Reason)
+    reason = find_reason(err)
+    assert reason is not None
     assert (status, out) == (CANNOT_START, b"")
     assert f"{cut_short} is not a sound GGUF file" in reason.error
     assert "fetch it again" in reason.hint
@@ -46,7 +55,9 @@ def test_a_damaged_file_is_named_in_its_last_line(cut_short: Path) -> None:
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     status, _, err = _run(WITHOUT_EXTRA, _settings(made_gguf(tmp_path / "made.gguf")))
     assert status == CANNOT_START
-    assert msgspec.json.decode(err[-1], type=Reason).hint == "Run: pip install 'trimtab[local]'"
+    reason = find_reason(err)
+    assert reason is not None
+    assert reason.hint == "Run: pip install 'trimtab[local]'"
 
 
 def test_what_llama_cpp_cannot_load_is_a_reason_and_no_crash(tmp_path: Path) -> None:
@@ -54,4 +65,19 @@ def test_what_llama_cpp_cannot_load_is_a_reason_and_no_crash(tmp_path: Path) -> 
     path = made_gguf(tmp_path / "made.gguf")
     status, out, err = _run(CHILD, _settings(path))
     assert (status, out) == (CANNOT_START, b"")
-    assert f"llama.cpp cannot serve {path}" in msgspec.json.decode(err[-1], type=Reason).error
+    reason = find_reason(err)
+    assert reason is not None
+    assert f"llama.cpp cannot serve {path}" in reason.error
+
+
+@pytest.mark.local_model
+def test_without_its_parent_the_real_child_ends_too(served_weights: Path) -> None:
+    with subprocess.Popen(CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(_settings(served_weights))
+        child.stdin.flush()
+        assert child.stdout.readline() == b"listening\n"
+        assert child.poll() is None
+        child.stdin.close()
+        assert child.wait(5) == 0

@@ -1,4 +1,4 @@
-"""The default local model, really served: about five starts of a second each."""
+"""The default local model, really served: a handful of starts of a second each."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -42,11 +39,11 @@ async def _health(server: LlamaServer, path: str) -> int:
 
 def _server(path: Path) -> LlamaServer:
     async def probe(receiver: str, path: str) -> int:
-        assert receiver == server.id
-        return await _health(server, path)
+        assert receiver == made.id
+        return await _health(made, path)
 
-    server = LlamaServer(Serving(id="smol", path=path, context=1024, threads=2), probe, pace=Pace(first_delay=0.05))
-    return server
+    made = LlamaServer(Serving(id="smol", path=path, context=1024, threads=1), probe, pace=Pace(first_delay=0.05))
+    return made
 
 
 async def _ask(server: LlamaServer, body: dict[str, object], key: str | None = None) -> tuple[int, Any]:
@@ -77,7 +74,7 @@ async def test_it_answers(server: LlamaServer) -> None:
 
 async def test_it_holds_to_a_json_schema(server: LlamaServer) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "pick", "strict": True, "schema": SCHEMA}}
-    status, answer = await _ask(server, {"response_format": wanted, "temperature": 1.5})
+    status, answer = await _ask(server, {"response_format": wanted, "temperature": 0, "max_tokens": 200})
     picked = json.loads(answer["choices"][0]["message"]["content"])
     assert status == 200
     assert picked["colour"] in ("red", "green", "blue")
@@ -99,7 +96,8 @@ async def test_nobody_else_on_the_machine_may_ask_it(server: LlamaServer) -> Non
 
 
 async def test_it_is_told_from_other_servers(server: LlamaServer) -> None:
-    async with aiohttp.ClientSession() as http, http.get(f"{server.base_url}/models") as answer:
+    headers = {"Authorization": f"Bearer {server.key.reveal()}"}
+    async with aiohttp.ClientSession(headers=headers) as http, http.get(f"{server.base_url}/models") as answer:
         found = parse_models(await answer.read())
     assert found is not None
     assert (found[0], [(model.name, model.context_window) for model in found[1]]) == ("llama.cpp", [("smol", 1024)])
@@ -137,20 +135,3 @@ async def test_a_port_that_was_taken_meanwhile_is_a_reason(
     monkeypatch.setattr(second, "_port", int(server.base_url.split(":")[2].split("/")[0]))
     with pytest.raises(LocalModelError, match=r"couldn't bind|cannot serve"):
         await second.start()
-
-
-def test_without_its_parent_the_real_child_ends_too(served_weights: Path) -> None:
-    settings = {"path": str(served_weights), "name": "smol", "port": 0, "api_key": "k", "context": 256, "threads": 1, "parallel": 1}
-    with subprocess.Popen(
-        [sys.executable, "-m", "trimtab.local.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        child.stdin.write(json.dumps(settings).encode() + b"\n")
-        child.stdin.flush()
-        assert child.stdout.readline().startswith(b"http://127.0.0.1:")
-        assert child.poll() is None
-        child.stdin.close()
-        began = time.monotonic()
-        assert child.wait(10) == 0
-        assert time.monotonic() - began < 5

@@ -94,6 +94,14 @@ async def test_our_port_is_not_ours_before_our_child_says_so(make: Make) -> None
     assert server.statistics().pid is None
 
 
+async def test_who_ends_before_its_first_health_check_is_not_waited_for(make: Make) -> None:
+    async def nobody(receiver: str, path: str) -> int:
+        raise NetError(NetFailure.CONNECT, receiver)
+
+    with pytest.raises(LocalModelError, match="gone again"):
+        await make("vanish", nobody, pace=Pace()).start()
+
+
 async def test_a_refusal_of_the_boundary_is_not_waited_out(make: Make) -> None:
     async def refused(receiver: str, path: str) -> int:
         raise EgressRefused("not a configured receiver")
@@ -133,12 +141,12 @@ def test_a_killed_child_comes_back_at_the_same_address(make: Make, run: Callable
 
 
 async def test_who_fails_its_health_checks_is_replaced(make: Make) -> None:
-    answers = iter([200, 503, 503, 200, 503, 503, NetError(NetFailure.CONNECT, "made")])
+    answers = iter([200, 503, 503, 200, 503, 503, None])
 
     async def ailing(receiver: str, path: str) -> int:
         answer = next(answers, 200)
-        if isinstance(answer, NetError):
-            raise answer
+        if answer is None:
+            raise NetError(NetFailure.CONNECT, "made")
         return answer
 
     server = make("well", ailing)

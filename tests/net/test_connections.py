@@ -59,6 +59,25 @@ async def test_cancelling_an_upload_that_nobody_reads_closes_the_connection() ->
         await asyncio.wait_for(closed.wait(), 1.0)
 
 
+@pytest.mark.parametrize("length", [3, 4])
+async def test_an_answer_that_came_before_the_upload_was_read_is_left_at_once(length: int) -> None:
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(head("413 Too Large", {"content-length": str(length)}) + b"big")
+        await left.wait()
+        writer.transport.abort()
+        over.set()
+
+    left, over = asyncio.Event(), asyncio.Event()
+    server = await asyncio.start_server(hasty, "127.0.0.1", 0)
+    async with egress_to(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as egress, asyncio.timeout(1):
+        async with egress.post("there", "/", b"x" * 20_000_000, carried=PUBLIC, headers={}, connect_timeout=1) as answer:
+            assert (answer.status, await answer.read(3)) == (413, b"big")
+        left.set()
+        await over.wait()
+    server.close()
+
+
 async def test_leaving_early_closes_and_reading_to_the_end_keeps_the_connection() -> None:
     async def script(exchange: Exchange) -> None:
         await exchange.say(head("200 OK", {"transfer-encoding": "chunked"}), chunk(b"data"))

@@ -13,8 +13,8 @@ from anthropic.types import Message as AnthropicMessage
 from hypothesis import given, settings
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
-
 from tests import strategies as some
+
 from trimtab.core.errors import (
     AttemptsExhausted,
     FailureKind,
@@ -41,7 +41,7 @@ from trimtab.core.messages import (
     ToolResult,
 )
 from trimtab.core.units import Usage
-from trimtab.wire import CODECS, client_status
+from trimtab.wire import CODECS, AnthropicMessages, client_status
 
 OPENAI, ANTHROPIC = CODECS[Dialect.OPENAI_CHAT], CODECS[Dialect.ANTHROPIC]
 
@@ -68,7 +68,7 @@ def whole(body: bytes) -> httpx2.Response:
     return httpx2.Response(200, headers={"content-type": "application/json"}, content=body)
 
 
-WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER: dict[str, object] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 USAGE = Usage(input=100, output=20, cache_read=60, cache_write=10, reasoning=5)
 CALLS = (ToolCall("call_1", "weather", '{"city": "Paris"}'), ToolCall("call_2", "weather", '{"city": "Rome"}'))
 RESPONSE = Response(
@@ -106,25 +106,26 @@ def test_openai_whole_answer() -> None:
     answer = client.chat.completions.create(model="auto", messages=[{"role": "user", "content": "?"}])
     ChatCompletion.model_validate(answer.model_dump(exclude_unset=True))
     message = answer.choices[0].message
-    assert ("answer-1", "big-model", 1_700_000_000) == (answer.id, answer.model, answer.created)
-    assert "Let me look." == message.content
+    assert (answer.id, answer.model, answer.created) == ("answer-1", "big-model", 1_700_000_000)
+    assert message.content == "Let me look."
     assert message.tool_calls is not None
-    assert [("call_1", '{"city": "Paris"}'), ("call_2", '{"city": "Rome"}')] == [
-        (call.id, call.function.arguments) for call in message.tool_calls if call.type == "function"
+    assert [(call.id, call.function.arguments) for call in message.tool_calls if call.type == "function"] == [
+        ("call_1", '{"city": "Paris"}'),
+        ("call_2", '{"city": "Rome"}'),
     ]
-    assert "tool_calls" == answer.choices[0].finish_reason
+    assert answer.choices[0].finish_reason == "tool_calls"
     usage = answer.usage
     assert usage is not None
     assert usage.prompt_tokens_details is not None
     assert usage.completion_tokens_details is not None
-    assert (100, 20, 120, 60, 10, 5) == (
+    assert (
         usage.prompt_tokens,
         usage.completion_tokens,
         usage.total_tokens,
         usage.prompt_tokens_details.cached_tokens,
         usage.prompt_tokens_details.cache_write_tokens,
         usage.completion_tokens_details.reasoning_tokens,
-    )
+    ) == (100, 20, 120, 60, 10, 5)
 
 
 def test_openai_stream_with_parallel_calls() -> None:
@@ -134,13 +135,13 @@ def test_openai_stream_with_parallel_calls() -> None:
     ) as stream:
         answer = stream.get_final_completion()
     message = answer.choices[0].message
-    assert "Let me look." == message.content
+    assert message.content == "Let me look."
     assert message.tool_calls is not None
     assert [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls] == [
         (call.id, call.name, call.arguments) for call in CALLS
     ]
     assert answer.usage is not None
-    assert 120 == answer.usage.total_tokens
+    assert answer.usage.total_tokens == 120
 
 
 def test_case_19_openai_no_usage_chunk_unless_asked() -> None:
@@ -154,18 +155,18 @@ def test_anthropic_whole_answer() -> None:
     client = anthropic_client(lambda _: whole(ANTHROPIC.encode_response(RESPONSE, "d")))
     answer = client.messages.create(model="auto", max_tokens=10, messages=[{"role": "user", "content": "?"}])
     AnthropicMessage.model_validate(answer.model_dump(exclude_unset=True))
-    assert ["thinking", "text", "tool_use", "tool_use"] == [block.type for block in answer.content]
-    assert [{"city": "Paris"}, {"city": "Rome"}] == [block.input for block in answer.content if block.type == "tool_use"]
-    assert "tool_use" == answer.stop_reason
+    assert [block.type for block in answer.content] == ["thinking", "text", "tool_use", "tool_use"]
+    assert [block.input for block in answer.content if block.type == "tool_use"] == [{"city": "Paris"}, {"city": "Rome"}]
+    assert answer.stop_reason == "tool_use"
     usage = answer.usage
     assert usage.output_tokens_details is not None
-    assert (30, 60, 10, 20, 5) == (
+    assert (
         usage.input_tokens,
         usage.cache_read_input_tokens,
         usage.cache_creation_input_tokens,
         usage.output_tokens,
         usage.output_tokens_details.thinking_tokens,
-    )
+    ) == (30, 60, 10, 20, 5)
 
 
 def test_case_20_anthropic_stream_with_interleaved_parallel_calls() -> None:
@@ -173,13 +174,13 @@ def test_case_20_anthropic_stream_with_interleaved_parallel_calls() -> None:
     with client.messages.stream(model="auto", max_tokens=10, messages=[{"role": "user", "content": "?"}]) as stream:
         answer = stream.get_final_message()
     said = [block.model_dump(include={"type", "text", "thinking", "id", "name", "input"}) for block in answer.content]
-    assert [
+    assert said == [
         {"type": "thinking", "thinking": "hm"},
         {"type": "text", "text": "Let me look."},
         {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Paris"}},
         {"type": "tool_use", "id": "call_2", "name": "weather", "input": {"city": "Rome"}},
-    ] == said
-    assert ("tool_use", 30, 20) == (answer.stop_reason, answer.usage.input_tokens, answer.usage.output_tokens)
+    ]
+    assert (answer.stop_reason, answer.usage.input_tokens, answer.usage.output_tokens) == ("tool_use", 30, 20)
 
 
 class Place(BaseModel):
@@ -237,16 +238,16 @@ def test_openai_request_as_the_sdk_writes_it() -> None:
         )
     )
     request = OPENAI.decode_request(body)
-    assert ["system", "user", "assistant", "tool", "assistant"] == [message.role for message in request.messages]
+    assert [message.role for message in request.messages] == ["system", "user", "assistant", "tool", "assistant"]
     kinds = [type(part).__name__ for message in request.messages for part in message.parts]
-    assert ["Text", "Text", "Image", "Audio", "Document", "ToolCall", "ToolResult", "Refusal"] == kinds
+    assert kinds == ["Text", "Text", "Image", "Audio", "Document", "ToolCall", "ToolResult", "Refusal"]
     assert Image(data="AA==", media_type="image/png", detail="low") == request.messages[1].parts[1]
     assert ToolChoice("tool", "weather") == request.tool_choice
     assert request.parallel_tool_calls is False
     assert request.output is not None
-    assert ("json_schema", "Place", True) == (request.output.kind, request.output.name, request.output.strict)
+    assert (request.output.kind, request.output.name, request.output.strict) == ("json_schema", "Place", True)
     sampling = request.sampling
-    assert (7, ("END",), 2, True, 3, 1, "low") == (
+    assert (
         sampling.max_tokens,
         sampling.stop,
         sampling.n,
@@ -254,8 +255,8 @@ def test_openai_request_as_the_sdk_writes_it() -> None:
         sampling.top_logprobs,
         sampling.seed,
         sampling.reasoning_effort,
-    )
-    assert ("metadata",) == request.extras
+    ) == (7, ("END",), 2, True, 3, 1, "low")
+    assert request.extras == ("metadata",)
     assert b'"model":"auto"' in body.replace(b" ", b"")
     _, lost = ANTHROPIC.encode_request(request, "claude")
     assert {
@@ -311,16 +312,16 @@ def test_anthropic_request_as_the_sdk_writes_it() -> None:
             output_config={"format": {"type": "json_schema", "schema": WEATHER}},
             stop_sequences=["END"],
             metadata={"user_id": "u"},
-            top_k=3,
+            extra_body={"top_k": 3},
         )
     )
     request = ANTHROPIC.decode_request(body)
-    assert ["system", "user", "assistant", "user"] == [message.role for message in request.messages]
+    assert [message.role for message in request.messages] == ["system", "user", "assistant", "user"]
     assert (Reasoning("hm", "sig"), Reasoning(redacted="xx")) == request.messages[2].parts[:2]
     result = request.messages[3].parts[0]
     assert isinstance(result, ToolResult)
     assert result.is_error
-    assert [None, "web_search_20250305"] == [tool.builtin for tool in request.tools]
+    assert [tool.builtin for tool in request.tools] == [None, "web_search_20250305"]
     assert (ToolChoice("required"), False, "u", 1024) == (
         request.tool_choice,
         request.parallel_tool_calls,
@@ -338,14 +339,13 @@ def test_anthropic_request_as_the_sdk_writes_it() -> None:
         "thinking.budget_tokens",
     } == set(lost)
     messages = json.loads(sent)["messages"]
-    assert ["system", "user", "assistant", "tool", "user"] == [message["role"] for message in messages]
-    assert "broken" == messages[3]["content"]
-    assert ["image_url", "text"] == [part["type"] for part in messages[4]["content"]]
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "user"]
+    assert messages[3]["content"] == "broken"
+    assert [part["type"] for part in messages[4]["content"]] == ["image_url", "text"]
 
 
 def test_count_tokens() -> None:
-    codec = CODECS[Dialect.ANTHROPIC]
-    assert hasattr(codec, "decode_count_request")
+    codec = AnthropicMessages()
     seen: list[Request] = []
 
     def answer(body: bytes) -> httpx2.Response:
@@ -353,7 +353,7 @@ def test_count_tokens() -> None:
         return whole(codec.encode_count(42))
 
     counted = anthropic_client(answer).messages.count_tokens(model="auto", messages=[{"role": "user", "content": "Hi"}])
-    assert 42 == counted.input_tokens
+    assert counted.input_tokens == 42
     assert (Text("Hi"),) == seen[0].messages[0].parts
 
 
@@ -418,14 +418,14 @@ def test_case_03_an_error_inside_a_stream_is_raised_by_the_sdks() -> None:
         pytest.raises(anthropic.APIStatusError, match="went away"),
         messages.messages.stream(model="m", max_tokens=1, messages=[{"role": "user", "content": "?"}]) as stream,
     ):
-        assert ["so far"] == list(stream.text_stream)
+        assert list(stream.text_stream) == ["so far"]
 
 
 def test_a_refusal_is_carried_as_text_where_there_is_no_word_for_it() -> None:
     response = Response("i", "m", (Choice(0, (Refusal("No."),), FinishReason.CONTENT_FILTER),), Usage())
     client = anthropic_client(lambda _: whole(ANTHROPIC.encode_response(response, "d")))
     answer = client.messages.create(model="m", max_tokens=1, messages=[{"role": "user", "content": "?"}])
-    assert ("refusal", "No.") == (answer.stop_reason, answer.content[0].text if answer.content[0].type == "text" else "")
+    assert (answer.stop_reason, answer.content[0].text if answer.content[0].type == "text" else "") == ("refusal", "No.")
 
 
 @settings(max_examples=30, deadline=None)

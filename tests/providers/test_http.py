@@ -148,6 +148,8 @@ async def test_leaving_early_closes_and_the_end_keeps_the_connection() -> None:
         async with there.open(asked(stream=True)) as answer:
             await anext(answer.frames)
         await asyncio.wait_for(there.up.closed.wait(), 1)
+        with pytest.raises(StopAsyncIteration):
+            await anext(answer.frames)
 
 
 async def test_cancelling_closes_the_upstream() -> None:
@@ -170,7 +172,7 @@ async def test_cancelling_closes_the_upstream() -> None:
 
 
 async def test_case_05_a_stream_that_ends_before_the_answer_does_is_truncated() -> None:
-    for said in ((), STREAM[:1], (b": keep-alive\n\n",), (*STREAM[:2], STREAM[2][:-1]), (STREAM[0], STREAM[2][:20])):
+    for said in ((), STREAM[:1], (b": keep-alive\n\n",), (*STREAM[:2], STREAM[2][:-1]), (*STREAM[:3], STREAM[3][:20])):
         async with door(streaming(*said)) as there:
             error = await there.failure(asked(stream=True))
             assert (error.kind, error.detail, error.upstream_id) == (FailureKind.TRANSIENT, "stream_truncated", "req_7")
@@ -187,6 +189,7 @@ async def test_every_choice_must_be_finished() -> None:
     both = (piece("a"), piece("b", index=1), piece(finish="stop"))
     async with door(streaming(*both)) as there:
         assert (await there.failure(asked(stream=True, n=2))).detail == "stream_truncated"
+        assert (await there.failure(asked(stream=True))).detail == "stream_truncated"
     async with door(streaming(piece("a"), piece(finish="stop"))) as there:
         assert (await there.failure(asked(stream=True, n=2))).detail == "stream_truncated"
     async with door(streaming(*both, piece(finish="stop", index=1))) as there:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 
-from trimtab.config import Config, Network, RoutingConfig, SensitivityConfig, Server, StoreConfig
+import msgspec
+
+from trimtab.config import Config, RoutingConfig, load
 from trimtab.core.catalog import Ability, Capability, Deployment, ModelCard, Tier
 from trimtab.core.decision import LatencyClass, Signals
 from trimtab.core.messages import Dialect
@@ -14,6 +17,12 @@ from trimtab.routing import Policy, compile_policy
 
 OPEN = Boundary(DEFAULT_ZONES, dict.fromkeys(Sensitivity, "any"))
 STRICT = Boundary(DEFAULT_ZONES, {**dict.fromkeys(Sensitivity, "local"), Sensitivity.PUBLIC: "any", Sensitivity.INTERNAL: "any"})
+
+
+@functools.cache
+def shipped() -> Config:
+    """The default configuration, for all that routing does not read."""
+    return load(None, {})
 
 
 def price(input: float, output: float | None = None) -> Price:
@@ -60,16 +69,11 @@ def policy(
     wait: Mapping[LatencyClass, NanoUSD] | None = None,
 ) -> Policy:
     return compile_policy(
-        Config(
-            file="test",
+        msgspec.structs.replace(
+            shipped(),
             policy_hash="hash",
-            server=Server(host="127.0.0.1", port=0, max_body_bytes=1, max_concurrency=1, drain_seconds=0.0),
-            store=StoreConfig(path=None, sync="normal"),
             boundary=boundary,
             deployments=tuple(deployments),
-            credentials={},
-            rows={},
-            network=Network(proxy=None, ca_file=None),
             routing=RoutingConfig(
                 wrong_answer_usd=NanoUSD(round(wrong_usd * USD)),
                 wait_usd_per_second=wait
@@ -85,8 +89,6 @@ def policy(
                 output_tokens=400,
                 budget_usd_per_day=None,
             ),
-            sensitivity=SensitivityConfig(labels_header=True),
-            local=(),
         )
     )
 

@@ -15,10 +15,10 @@ import pytest
 
 from trimtab.core.errors import LedgerError
 from trimtab.lab.check_store import sample_intent
-from trimtab.store.connection import configure_writer, connect_writer
-from trimtab.store.migrations import migrate
 from trimtab.store.sqlite import SQLiteStore
-from trimtab.store.writer import Writer
+from trimtab.store.sqlite.connection import configure_writer, connect_writer
+from trimtab.store.sqlite.migrations import migrate
+from trimtab.store.sqlite.writer import Writer
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ async def test_the_thread_outlives_a_defect(writer: Writer, path: Path, monkeypa
         raise KeyError("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr("trimtab.store.writer.commit", broken)
+        patch.setattr("trimtab.store.sqlite.writer.commit", broken)
         with pytest.raises(LedgerError, match="KeyError"):
             await writer.submit(sample_intent(1))
     await writer.submit(sample_intent(1))

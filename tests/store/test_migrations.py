@@ -7,9 +7,8 @@ import pytest
 
 from trimtab.core.errors import LedgerError
 from trimtab.lab.check_store import sample_intent
-from trimtab.store import migrations
-from trimtab.store.migrations import STEPS, applied, migrate, pending
-from trimtab.store.sqlite import SQLiteStore
+from trimtab.store.sqlite import SQLiteStore, migrations
+from trimtab.store.sqlite.migrations import STEPS, applied, migrate, pending
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ async def test_a_damaged_body_is_an_error_that_points_to_verify(store: SQLiteSto
 async def test_rows_move_from_the_wal_into_the_file_while_others_arrive(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trimtab.store.writer._CHECKPOINT_EVERY", 100)
+    monkeypatch.setattr("trimtab.store.sqlite.writer._CHECKPOINT_EVERY", 100)
     for turn in range(10):
         await asyncio.gather(*(store.append(sample_intent(turn * 100 + number)) for number in range(100)))
     assert path.stat().st_size > path.with_name("log.db-wal").stat().st_size

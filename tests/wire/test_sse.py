@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from httpx2 import Response
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from httpx2 import Response
 from openai._streaming import SSEDecoder as OfficialDecoder
-
 from tests import strategies as some
+
 from trimtab.wire.sse import ServerSentEvent, SSEDecoder, SSEOverflow, encode_event
 
 JSON = b'{"text":"caf\xc3\xa9 \xe2\x80\xa8 \xf0\x9f\x90\x99","more":"a\\n\\nb"}'
@@ -103,16 +103,17 @@ def test_pending_tells_a_cut_event_from_a_quiet_end(rest: bytes, pending: bool) 
 
 def test_case_09_an_overlong_event_is_refused_and_memory_is_bounded() -> None:
     decoder = SSEDecoder(max_event_bytes=1000)
+    for _ in range(10):
+        assert decoder.feed(b"x" * 100) == []
     with pytest.raises(SSEOverflow):
-        for _ in range(100):
-            decoder.feed(b"data: " + b"x" * 94)
+        decoder.feed(b"x")
     with pytest.raises(SSEOverflow):
         decoder.feed(b"\n\n")
 
 
 def test_events_before_an_overlong_one_are_given_first() -> None:
     decoder = SSEDecoder(max_event_bytes=20)
-    assert [b"1"] == [event.data for event in decoder.feed(b"data: 1\n\ndata: " + b"x" * 30 + b"\n\n")]
+    assert [event.data for event in decoder.feed(b"data: 1\n\ndata: " + b"x" * 30 + b"\n\n")] == [b"1"]
     with pytest.raises(SSEOverflow):
         decoder.feed(b"")
 
@@ -121,13 +122,15 @@ def test_an_event_of_exactly_the_limit_passes_in_any_cut() -> None:
     stream = b"data: " + b"x" * 12 + b"\n\n"
     for size in (1, 7, 20):
         decoder = SSEDecoder(max_event_bytes=20)
-        assert 1 == sum(len(decoder.feed(stream[at : at + size])) for at in range(0, len(stream), size))
+        assert sum(len(decoder.feed(stream[at : at + size])) for at in range(0, len(stream), size)) == 1
 
 
-pieces = st.sampled_from((b"data: ", b"data:", b"data", b"event: a", b": c", b"\n", b"\r", b"\r\n", b"x", b"\xe2\x80\xa8", b"\xef\xbb\xbf"))
+pieces = st.sampled_from(
+    (b"data: ", b"data:", b"data", b"event: a", b": c", b"\n", b"\r", b"\r\n", b"x", b"\xe2\x80\xa8", b"\xef\xbb\xbf")
+)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(pieces, max_size=30).map(b"".join).flatmap(lambda stream: st.tuples(st.just(stream), some.cuts(stream))))
 def test_same_events_for_every_way_of_cutting(sample: tuple[bytes, list[bytes]]) -> None:
     stream, chunks = sample

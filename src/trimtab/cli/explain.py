@@ -73,7 +73,9 @@ def page(record: Record) -> str:
 
 def _choices(decision: Decision) -> str:
     rows = words.rows(decision)
-    text = table(("deployment", "verdict", "expected", "because"), [(r.deployment, r.verdict, r.expected, r.parts or r.reason) for r in rows])
+    text = table(
+        ("deployment", "verdict", "expected", "because"), [(r.deployment, r.verdict, r.expected, r.parts or r.reason) for r in rows]
+    )
     assumed = sorted({row.reason for row in rows if row.parts and row.reason})
     return "\n".join([text, *(f"assumed: {sentence}" for sentence in assumed)])
 

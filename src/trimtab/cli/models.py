@@ -14,7 +14,7 @@ from trimtab.cli.common.output import json_option, note, print_json, table
 from trimtab.cli.common.weights import file_for
 from trimtab.cli.config import config_option, deployments_table, load
 from trimtab.core.errors import LocalModelError
-from trimtab.local.hub import pull as pull_from_hub
+from trimtab.local import weights as files
 
 
 @click.group()
@@ -51,5 +51,7 @@ def pull(name: str, endpoint: str | None) -> None:
     if row is None:
         raise LocalModelError(f"We know no weights {name!r}.", hint=f"We know: {', '.join(row.name for row in catalog.weights())}.")
     folder = home.path / "weights"
-    path = file_for(name, folder, note) if row.package else pull_from_hub(row, folder, note, endpoint)
+    if not row.package:
+        files.pull(row, folder, note, endpoint)
+    path = file_for(name, folder, note)
     note(f'{path} is ready. Deploy it with these lines in trimtab.toml:\n\n  [[local]]\n  weights = "{name}"\n')

@@ -5,7 +5,6 @@ from trimtab.config.model import (
     LocalModel,
     Network,
     RoutingConfig,
-    SensitivityConfig,
     Server,
     StoreConfig,
 )
@@ -18,7 +17,6 @@ __all__ = [
     "LocalModel",
     "Network",
     "RoutingConfig",
-    "SensitivityConfig",
     "Server",
     "StoreConfig",
     "default_text",

@@ -47,17 +47,11 @@ class NetworkTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     )
 
 
-class SensitivityTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    labels_header: Annotated[
-        bool, Meta(description="May a client's `x-trimtab-sensitivity` header add classes to those found? It never takes one away.")
-    ] = True
-
-
 class BoundaryTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For each sensitivity class the outermost zone that may see it. A missing class keeps its default, which is the careful one."""
 
     zones: Annotated[tuple[Name, ...], Meta(description="The trust zones, most trusted first.")] = DEFAULT_ZONES
-    public: Annotated[str, Meta(description="Nothing sensitive was found.")] = "any"
+    public: Annotated[str, Meta(description="By the caller's own label: for everybody.")] = "any"
     internal: Annotated[str, Meta(description="Marked as internal by the client.")] = "any"
     personal: Annotated[str, Meta(description="Personal data: names with contact data, identity numbers.")] = "on_prem"
     special_category: Annotated[str, Meta(description="Special categories of personal data (GDPR, article 9).")] = "on_prem"
@@ -182,7 +176,6 @@ class FileTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: Annotated[ServerTable, Meta(description="The gateway's own door.")] = ServerTable()
     store: Annotated[StoreTable, Meta(description="The event log.")] = StoreTable()
     network: Annotated[NetworkTable, Meta(description="How calls leave.")] = NetworkTable()
-    sensitivity: Annotated[SensitivityTable, Meta(description="How sensitive data is found.")] = SensitivityTable()
     boundary: Annotated[BoundaryTable, Meta(description="Who may see what: each class and the outermost zone that may see it.")] = (
         BoundaryTable()
     )

@@ -40,12 +40,6 @@ class Network(Struct, frozen=True, kw_only=True):
     ca_file: str | None
 
 
-class SensitivityConfig(Struct, frozen=True, kw_only=True):
-    """``labels_header``: may a client's header *add* classes to what the detectors find? It can never take one away."""
-
-    labels_header: bool
-
-
 class RoutingConfig(Struct, frozen=True, kw_only=True):
     """The policy's figures. Money is nano-USD, whatever unit the file used.
 
@@ -91,5 +85,4 @@ class Config(Struct, frozen=True, kw_only=True):
     rows: Mapping[str, ProviderRow]
     network: Network
     routing: RoutingConfig
-    sensitivity: SensitivityConfig
     local: tuple[LocalModel, ...]

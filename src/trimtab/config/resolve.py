@@ -19,7 +19,7 @@ from trimtab import catalog
 from trimtab.catalog import ProviderRow
 from trimtab.config.address import Place, fault_of, place_of
 from trimtab.config.file import DeploymentTable, FileTable, LocalTable, PricesFileTable, PriceTable, RoutingTable
-from trimtab.config.model import Config, LocalModel, Network, RoutingConfig, SensitivityConfig, Server, StoreConfig
+from trimtab.config.model import Config, LocalModel, Network, RoutingConfig, Server, StoreConfig
 from trimtab.config.secrets import BadReference, resolve_secret
 from trimtab.config.source import KeyPath, Source, did_you_mean
 from trimtab.core.catalog import Deployment, ModelCard, Tier
@@ -78,7 +78,6 @@ class Resolver:
             rows=self._rows,
             network=self._read_network(),
             routing=_routing(self._file.routing, self._file.budget.usd_per_day),
-            sensitivity=SensitivityConfig(labels_header=self._file.sensitivity.labels_header),
             local=models,
         )
         return structs.replace(config, policy_hash=policy_hash(config))
@@ -216,7 +215,7 @@ class Resolver:
         self._add(
             Deployment(
                 id=written.id,
-                model=written.id,
+                model=card.name,
                 card=structs.replace(card, context_window=min(written.context, card.context_window or written.context)),
                 provider="llama.cpp",
                 dialect=self._rows["llama.cpp"].dialect,

@@ -116,34 +116,31 @@ class Failover:
         for frame in held:
             yield frame
         frame = last
+        idle = patience = attempt.deployment.timeouts.idle
         try:
             while not frame.is_last:
                 yield frame
-                frame = await self._next(rest, attempt.deployment, limit)
+                began = self._clock.monotonic()
+                frame = await self._next(rest, attempt.deployment, limit.capped(began, patience), limit)
                 attempt.see(frame)
+                # What only keeps the connection alive is passed on, and buys no time.
+                patience = idle if frame.events else patience - (self._clock.monotonic() - began)
         except ProviderError as error:
             self._ended(entry, attempt, error)
             raise
         self._ended(entry, attempt, None)
         yield frame
 
-    async def _next(self, frames: AsyncIterator[Frame], deployment: Deployment, limit: Deadline) -> Frame:
-        """The next frame that says something. Comments that only keep the connection alive do not reset the idle time-out.
-
-        Only the wait for the upstream is timed: a client that reads slowly is no fault of the upstream.
-        """
-        now = self._clock.monotonic()
+    async def _next(self, frames: AsyncIterator[Frame], deployment: Deployment, until: Deadline, limit: Deadline) -> Frame:
+        """The next frame. Only the wait for the upstream is timed: a client that reads slowly is no fault of the upstream."""
         try:
-            async with asyncio.timeout_at(_loop_time(limit.capped(now, deployment.timeouts.idle), now)):
-                async for frame in frames:
-                    if frame.events:
-                        return frame
+            async with asyncio.timeout_at(_loop_time(until, self._clock.monotonic())):
+                return await anext(frames)
         except TimeoutError:
             detail = "total_timeout" if limit.remaining(self._clock.monotonic()) == 0 else "idle_timeout"
-            raise ProviderError(
-                FailureKind.TRANSIENT, f"{deployment.id} stopped in the middle of its answer.", detail=detail
-            ) from None
-        raise _truncated(deployment)
+            raise ProviderError(FailureKind.TRANSIENT, f"{deployment.id} stopped in the middle of its answer.", detail=detail) from None
+        except StopAsyncIteration:
+            raise _truncated(deployment) from None
 
     def _ended(self, entry: Entry, attempt: AttemptLog, failure: ProviderError | None) -> None:
         self._fleet.observe(entry.end(attempt, failure), retry_after=failure.retry_after if failure else None)

@@ -202,7 +202,7 @@ async def _request(bench: _Bench) -> None:
 
 async def _closing(bench: _Bench) -> None:
     async def left() -> None:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             await bench.last.ended.wait()
         _must(bench.last.ending == "client_left", f"The upstream saw {bench.last.ending} and not that the client left.")
 
@@ -222,12 +222,14 @@ async def _closing(bench: _Bench) -> None:
             if HELLO.text[2] in _text(heard):
                 stalled.set()
 
-    task = asyncio.ensure_future(listen())
-    await asyncio.wait((task, waiting := asyncio.ensure_future(stalled.wait())), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
+    tasks = (asyncio.ensure_future(listen()), asyncio.ensure_future(stalled.wait()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     _must(stalled.is_set(), "What has arrived was not told before the rest came.")
-    task.cancel()
-    await asyncio.wait([task])
     await left()
 
 
@@ -350,10 +352,11 @@ async def check_provider(factory: Factory) -> None:
     """Run every check, each against an upstream of its own. Raises an :class:`ExceptionGroup` of all that failed, named."""
     failed: list[Exception] = []
     for name in CHECKS:
-        try:
-            await run_check(name, factory)
-        except Exception as error:
+        (error,) = await asyncio.gather(run_check(name, factory), return_exceptions=True)
+        if isinstance(error, Exception):
             error.add_note(f"check: {name}")
             failed.append(error)
+        elif error is not None:
+            raise error
     if failed:
         raise ExceptionGroup("The provider does not conform.", failed)

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from trimtab.core.catalog import Capability, Tier
 from trimtab.core.decision import Ask, Decision, Planned, Rejected, Score, Signals
 from trimtab.core.errors import FailureKind, LedgerError
-from trimtab.core.record import Attempt, Correction, Intent, Outcome, OutcomeKind, Record, Row
+from trimtab.core.record import Attempt, Correction, Intent, Outcome, OutcomeKind, Record
 from trimtab.core.units import NanoUSD, Usage
 from trimtab.core.zones import Sensitivity
 from trimtab.store.base import Filter, Store, StoredKey, Totals
@@ -152,8 +152,8 @@ async def a_row_is_never_changed(factory: Factory) -> None:
     async with factory() as store:
         await store.append(sample_intent(1))
         await store.append(sample_outcome(1))
-        await _refused(store, replace(sample_intent(1), stream=True, key_id="other"))
-        await _refused(store, sample_outcome(1, cost=2))
+        await _refused(store.append(replace(sample_intent(1), stream=True, key_id="other")), "req-00000001")
+        await _refused(store.append(sample_outcome(1, cost=2)), "req-00000001")
         await store.append(sample_intent(2))
         _expect(Record(sample_intent(1), sample_outcome(1)), await store.get("req-00000001"), "the record after two refused rows")
         _expect(2, store.statistics().failed, "failed rows in the statistics")
@@ -162,9 +162,9 @@ async def a_row_is_never_changed(factory: Factory) -> None:
 
 async def a_row_needs_the_one_before_it(factory: Factory) -> None:
     async with factory() as store:
-        await _refused(store, sample_outcome(1))
+        await _refused(store.append(sample_outcome(1)), "req-00000001")
         await store.append(sample_intent(1))
-        await _refused(store, sample_correction(1))
+        await _refused(store.append(sample_correction(1)), "req-00000001")
         await store.append(sample_outcome(1))
         await store.append(sample_correction(1))
         _expect(3, (await store.verify()).rows, "rows in the log")
@@ -186,6 +186,7 @@ async def a_row_that_cannot_be_kept_is_refused_alone(factory: Factory) -> None:
 
 async def scanning_goes_by_id(factory: Factory) -> None:
     async with factory() as store:
+        _expect(None, await store.last(), "the last record of an empty log")
         await asyncio.gather(*(store.append(sample_intent(number)) for number in reversed(range(450))))
         everything = [record.intent.id async for record in store.scan(Filter())]
         _expect([f"req-{number:08d}" for number in range(450)], everything, "all ids in order")
@@ -194,6 +195,7 @@ async def scanning_goes_by_id(factory: Factory) -> None:
         between = [record async for record in store.scan(Filter(), after="req-00000448x", limit=5)]
         _expect([Record(sample_intent(449))], between, "what follows an id that is not there")
         _expect([], [record async for record in store.scan(Filter(), limit=0)], "a scan of nothing")
+        _expect(Record(sample_intent(449)), await store.last(), "the last record")
 
 
 async def filters_choose_by_time_and_key(factory: Factory) -> None:
@@ -271,22 +273,17 @@ async def keys_are_kept_once(factory: Factory) -> None:
     async with factory() as store:
         for key in (one, two, one):
             await store.add_key(key)
-        try:
-            await store.add_key(StoredKey("a", b"\x02" * 32, START_NS))
-        except LedgerError:
-            pass
-        else:
-            raise AssertionError("another key under an id that is taken was not refused")
+        await _refused(store.add_key(StoredKey("a", b"\x02" * 32, START_NS)), "a")
         _expect((two, one), await store.keys(), "keys by id")
 
 
-async def _refused(store: Store, row: Row) -> None:
+async def _refused(handed: Awaitable[None], id: str) -> None:
     try:
-        await store.append(row)
+        await handed
     except LedgerError as error:
-        _expect(True, row.id in error.message, f"the id in the message {error.message!r}")
+        _expect(True, id in error.message, f"the id in the message {error.message!r}")
     else:
-        raise AssertionError(f"this row was not refused: {row}")
+        raise AssertionError(f"a row of {id} was not refused")
 
 
 def _expect(expected: object, actual: object, what: str) -> None:

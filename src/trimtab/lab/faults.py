@@ -25,7 +25,8 @@ from msgspec import Struct, field
 from trimtab.core.messages import Dialect
 from trimtab.lab.upstream import anthropic, openai
 from trimtab.lab.upstream.answers import HELLO, TOOLS, Answer, answer
-from trimtab.lab.upstream.bodies import FAILURES, Failure
+from trimtab.lab.upstream.bodies import FAILURES as FAILURES
+from trimtab.lab.upstream.bodies import Failure
 from trimtab.lab.upstream.delivery import (
     Break,
     Cut,
@@ -54,7 +55,6 @@ class Speak(Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
     form: Form = Form()
     usage: bool = True
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Status(Struct, frozen=True):
@@ -78,9 +78,8 @@ Behaviour = Speak | Status | Failure | Refuse | Hang
 
 def speak(said: str | Answer = HELLO, *faults: Fault, form: Form | None = None, usage: bool = True) -> Speak:
     """A behaviour that says ``said``; ``usage=False`` is an upstream that counts no tokens."""
-    return Speak(
-        answer=answer(said) if isinstance(said, str) else said, faults=faults, form=form or Form(), usage=usage, headers={}
-    )
+    said = answer(said) if isinstance(said, str) else said
+    return Speak(answer=said, faults=faults, form=form or Form(), usage=usage)
 
 
 _MB = 1_000_000
@@ -198,8 +197,7 @@ class FaultyUpstream:
             case Speak() as behaviour:
                 content = "text/event-stream; charset=utf-8" if request.stream else "application/json"
                 number = f"lab-{len(self.exchanges)}"
-                headers = {"content-type": content, "x-request-id": number, "request-id": number, **behaviour.headers}
-                await exchange.start(200, headers)
+                await exchange.start(200, {"content-type": content, "x-request-id": number, "request-id": number})
                 return await _play(exchange, _steps(behaviour, request, number, dialect))
 
 

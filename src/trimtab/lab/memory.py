@@ -67,6 +67,9 @@ class MemoryStore:
     async def get(self, id: str) -> Record | None:
         return join([decode(body, self._content_keys.get(id, b"")) for body in self._bodies.get(id, ())])
 
+    async def last(self) -> Record | None:
+        return await self.get(max(self._bodies)) if self._bodies else None
+
     async def scan(self, where: Filter, *, after: str = "", limit: int = 1000) -> AsyncIterator[Record]:
         found = (record for record in self._records() if record.intent.id > after and _wanted(record, where))
         for _, record in zip(range(limit), found, strict=False):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
+import bpe_openai
 import msgspec
 from msgspec import Struct
 
@@ -159,8 +160,6 @@ class _Encoding(Protocol):
 
 @functools.cache
 def _encoding() -> _Encoding:
-    import bpe_openai  # a second of tables, which no other command of the CLI should wait for
-
     encoding: _Encoding = bpe_openai.get_encoding("cl100k_base")
     return encoding
 

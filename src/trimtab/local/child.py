@@ -2,7 +2,7 @@
 
 The first line of standard input is :class:`Settings` as JSON, so no key stands in a command line or an environment. Standard output gets
 one line when the server listens. When standard input ends, whoever started this process is gone, and it ends too. A reason for not
-starting is the last line of standard error, as JSON, with exit status 3. It knows nothing about restarts, requests or the rest of Trimtab.
+starting is a line of standard error, as JSON, with exit status 3. It knows nothing about restarts, requests or the rest of Trimtab.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +43,14 @@ class Reason(Struct, frozen=True):
     hint: str
 
 
+def find_reason(said: bytes) -> Reason | None:
+    """The reason among the lines that a child left. Not always the last: llama.cpp's log is written by a thread of its own."""
+    for line in reversed(said.splitlines()):
+        with suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(line, type=Reason)
+    return None
+
+
 def main() -> None:
     line = sys.stdin.buffer.readline()
     if not line:
@@ -53,12 +62,12 @@ def main() -> None:
     try:
         server = _serve(msgspec.json.decode(line, type=Settings))
     except LocalModelError as failure:
-        sys.stderr.buffer.write(b"\n" + msgspec.json.encode(Reason(failure.message, failure.hint)) + b"\n")
-        sys.stderr.flush()
+        os.write(2, b"\n" + msgspec.json.encode(Reason(failure.message, failure.hint)) + b"\n")  # at once, lest it be torn apart
         os._exit(CANNOT_START)
-    ready.write(f"{server}\n".encode())
+    ready.write(b"listening\n")
     ready.close()
     watcher.join()
+    del server  # until here: without a reference it stops
 
 
 def _end_with(stdin: BinaryIO) -> None:
@@ -69,7 +78,7 @@ def _end_with(stdin: BinaryIO) -> None:
 
 
 def _serve(settings: Settings) -> object:
-    """The running server. The caller keeps it: without a reference it stops."""
+    """The running server, once it listens."""
     read_header(Path(settings.path))
     try:
         import xllamacpp

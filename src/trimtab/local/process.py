@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
 from trimtab.core.errors import LocalModelError
-from trimtab.local.child import Reason
+from trimtab.local.child import Reason, find_reason
 
 _TAIL = 4096
 _PASSED = (
@@ -78,6 +76,10 @@ class ChildProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        return self._process.returncode is None
+
     async def listening(self) -> bool:
         """Wait until the child says that it listens; ``False`` when it ends instead."""
         assert self._process.stdout is not None
@@ -105,12 +107,11 @@ class ChildProcess:
             await self.ended()
 
     def reason(self) -> Reason:
-        """Why it ended, in its own words: its last line if that is a reason, else its last lines as they are."""
+        """Why it ended, in its own words: its reason if it gave one, else its last lines as they are."""
         lines = [line for line in self._tail.decode(errors="replace").splitlines() if line.strip()]
-        try:
-            return msgspec.json.decode(lines[-1], type=Reason)
-        except (IndexError, msgspec.MsgspecError):
-            return Reason(" | ".join(lines[-3:]) or "it said nothing", "Start the gateway again; if it stays so, try another file.")
+        return find_reason(self._tail) or Reason(
+            " | ".join(lines[-3:]) or "it said nothing", "Start the gateway again; if it stays so, try another file."
+        )
 
     def rss(self) -> int | None:
         """Resident memory in bytes; ``None`` where the system has no ``/proc``."""

@@ -39,7 +39,7 @@ class State(StrEnum):
 class Serving(Struct, frozen=True, kw_only=True):
     """What to serve. ``id`` is also the receiver's id and the model's name; ``context`` is in tokens for each of ``parallel`` requests.
 
-    ``threads`` is ``None`` for as many as the process may use.
+    ``threads`` is ``None`` for as many as fit: the machine's processors but one.
     """
 
     id: str
@@ -127,12 +127,7 @@ class LlamaServer:
         self._child = child
         try:
             async with asyncio.timeout(self._pace.start):
-                # Only its own word makes the port ours: whoever else may sit there must not be sent a prompt.
-                if not await child.listening():
-                    status = await child.ended()
-                    why = child.reason()
-                    raise LocalModelError(f"{self.id} could not be started (status {status}): {why.error}", hint=why.hint)
-                await self._first_health()
+                await self._until_ready(child)
         except BaseException as failure:
             await self._end(child)
             if isinstance(failure, TimeoutError):
@@ -149,11 +144,15 @@ class LlamaServer:
         self._child = None
         await child.stop(self._pace.stop)
 
-    async def _first_health(self) -> None:
-        while True:
-            if await self._is_well():
-                return
-            await asyncio.sleep(0.1)
+    async def _until_ready(self, child: ChildProcess) -> None:
+        if await child.listening():  # only its own word makes the port ours: whoever else may sit there must not be sent a prompt
+            while child.runs:
+                if await self._is_well():
+                    return
+                await asyncio.sleep(0.1)
+        status = await child.ended()
+        why = child.reason()
+        raise LocalModelError(f"{self.id} could not be started (status {status}): {why.error}", hint=why.hint)
 
     async def _is_well(self) -> bool:
         try:
@@ -209,7 +208,7 @@ class LlamaServer:
                 port=self._port,
                 api_key=self.key.reveal(),
                 context=serving.context,
-                threads=serving.threads or _usable_cpus(),
+                threads=serving.threads or _threads_that_fit(),
                 parallel=serving.parallel,
             )
         )
@@ -239,6 +238,11 @@ class Supervisor:
         await asyncio.gather(*(server.aclose() for server in self._servers))
 
 
-def _usable_cpus() -> int:
-    """The processors that this process may run on, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _threads_that_fit() -> int:
+    """One fewer than the processors that this process may run on, which in a container are fewer than the machine has.
+
+    llama.cpp's threads wait for each other in a busy loop. Where one of them must share its processor, all crawl: on two busy cores two
+    threads were measured 20 times slower than one.
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, usable - 1)

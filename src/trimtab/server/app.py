@@ -15,13 +15,11 @@ from starlette.routing import Route
 from trimtab.core.messages import Dialect
 from trimtab.engine import Admission, Gateway
 from trimtab.server.admin import Admin
-from trimtab.server.inference import Completion, CountTokens
+from trimtab.server.inference import MESSAGES, Completion, CountTokens
 from trimtab.store import Ledger
 from trimtab.telemetry import log
 from trimtab.wire import CODECS
 
-OPENAI = CODECS[Dialect.OPENAI_CHAT]
-ANTHROPIC = CODECS[Dialect.ANTHROPIC]
 
 
 def build_app(gateway: Gateway, admission: Admission, ledger: Ledger, *, max_body_bytes: int) -> Starlette:
@@ -35,9 +33,9 @@ def build_app(gateway: Gateway, admission: Admission, ledger: Ledger, *, max_bod
 def routes(gateway: Gateway, admission: Admission, ledger: Ledger, max_body_bytes: int) -> list[Route]:
     admin = Admin(gateway, admission, ledger)
     return [
-        Route("/v1/chat/completions", Completion(gateway, admission, OPENAI, max_body_bytes), methods=["POST"]),
-        Route("/v1/messages", Completion(gateway, admission, ANTHROPIC, max_body_bytes), methods=["POST"]),
-        Route("/v1/messages/count_tokens", CountTokens(gateway, admission, ANTHROPIC, max_body_bytes), methods=["POST"]),
+        Route("/v1/chat/completions", Completion(gateway, admission, CODECS[Dialect.OPENAI_CHAT], max_body_bytes), methods=["POST"]),
+        Route("/v1/messages", Completion(gateway, admission, MESSAGES, max_body_bytes), methods=["POST"]),
+        Route("/v1/messages/count_tokens", CountTokens(gateway, admission, MESSAGES, max_body_bytes), methods=["POST"]),
         Route("/v1/models", admin.models),
         Route("/v1/models/{id:path}", admin.model),
         Route("/-/decisions/{id}", admin.decision),

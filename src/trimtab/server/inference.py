@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 
-import msgspec
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
@@ -32,9 +31,10 @@ from trimtab.core.zones import Sensitivity
 from trimtab.engine import Admission, Caller, Gateway, Reply
 from trimtab.engine.gateway import exhausted
 from trimtab.telemetry import log
-from trimtab.wire import Codec, client_status
+from trimtab.wire import AnthropicMessages, Codec, client_status
 
 DECISION_HEADER = b"x-trimtab-decision"
+MESSAGES = AnthropicMessages()
 _JSON = (b"content-type", b"application/json")
 _STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 _NOT_AGAIN = (b"x-should-retry", b"false")
@@ -172,8 +172,8 @@ class CountTokens(Endpoint):
     """Anthropic's ``count_tokens``, counted here: an estimate by our own tokeniser that sends nothing anywhere."""
 
     async def answer(self, body: bytes, caller: Caller, receive: Receive, send: Send) -> None:
-        decision = self.gateway.consider(self.codec.decode_request(body), caller)
-        await send_json(send, 200, msgspec.json.encode({"input_tokens": decision.signals.input_tokens}))
+        decision = self.gateway.consider(MESSAGES.decode_count_request(body), caller)
+        await send_json(send, 200, MESSAGES.encode_count(decision.signals.input_tokens))
 
 
 async def _watch(receive: Receive, work: asyncio.Task[None]) -> None:

@@ -3,6 +3,6 @@
 Everything here is synchronous, bounded in work, and fails to the careful side. It knows nothing of deployments, money or networks.
 """
 
-from trimtab.signals.sense import sense, warm
+from trimtab.signals.reading import sense, warm
 
 __all__ = ["sense", "warm"]

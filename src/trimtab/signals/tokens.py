@@ -20,7 +20,7 @@ _CAREFUL_BYTES_PER_TOKEN = 3
 
 @functools.cache
 def encoder() -> Callable[[str], list[int]]:
-    """The tokeniser. The first call takes about a second, so the server makes it before it says that it is ready."""
+    """The tokeniser, built once. ``signals.warm`` does it before the server says that it is ready."""
     encode: Callable[[str], list[int]] = bpe_openai.get_encoding("cl100k_base").encode_ordinary
     return encode
 

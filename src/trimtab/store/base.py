@@ -79,6 +79,9 @@ class Ledger(Protocol):
 
     async def get(self, id: str) -> Record | None: ...
 
+    async def last(self) -> Record | None:
+        """The record with the greatest id; ids made by the engine grow with time."""
+
     def scan(self, where: Filter, *, after: str = "", limit: int = 1000) -> AsyncIterator[Record]:
         """At most ``limit`` records in order of id, from the first id greater than ``after``."""
 

@@ -72,7 +72,10 @@ class Codec(Protocol):
         """
 
     def encode_request(self, request: Request, model: str) -> tuple[bytes, tuple[str, ...]]:
-        """The request in this dialect, and the dotted names of what it cannot carry, at most 32 of them and a count."""
+        """The request in this dialect, and the dotted names of what it cannot carry, at most 32 of them and a count.
+
+        ``messages.N`` counts as the client's own body does, ``content.M`` the parts of that message in ``core``'s order.
+        """
 
     def stream_decoder(self) -> StreamDecoder: ...
 

@@ -10,7 +10,7 @@ from trimtab.cli.common.home import Home
 from trimtab.config import Config
 from trimtab.core.errors import LocalModelError
 from trimtab.local.requantise import requantise
-from trimtab.local.weights import ensure, inspect, is_whole, location
+from trimtab.local.weights import ensure, inspect, location
 
 Progress = Callable[[str], None]
 
@@ -40,7 +40,6 @@ def file_for(weights: str, folder: Path, progress: Progress, *, fetch: bool = Tr
         file = inspect(path)
         progress(f"{path}: {file.name}, licence {file.licence}, sha256 {file.sha256}")
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    if not fetch and not is_whole(row, location(row, folder), progress):
+    if not fetch and not location(row, folder).exists():
         raise LocalModelError(f"The weights of {row.name} are not on this machine.", hint=f"Run: trimtab models pull {row.name}")
     return requantise(ensure(row, folder, progress), folder, row.sha256, progress)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import string
 from collections.abc import Callable
 
 from stdnum import iban, luhn
@@ -21,6 +22,7 @@ from stdnum.se import personnummer
 from stdnum.us import ssn
 
 _PUBLIC_RESOLVERS = frozenset({"1.1.1.1", "1.0.0.1", "8.8.8.8", "8.8.4.4", "9.9.9.9"})
+_VALUES = {sign: str(int(sign, 36)) for sign in string.digits + string.ascii_uppercase}
 _VERSION_BEFORE = ("v", "version", "release", "section", "chapter", "§")
 
 
@@ -51,13 +53,18 @@ def email(text: str, before: str) -> bool:
 
 
 def iban_number(text: str, before: str) -> bool:
-    """The candidate may have run on into the following words, so it is tried up to the end of each group."""
+    """The candidate may have run on into the following words, so it is tried up to the end of each group, the remainder first."""
     compact = ""
-    for group in re.split(r"[ -]", text):
+    for group in re.split(r"[ -]", text.upper()):
         compact += group
-        if len(compact) >= 15 and iban.is_valid(compact):
+        if len(compact) >= 15 and _remainder(compact) == 1 and iban.is_valid(compact):
             return True
     return False
+
+
+def _remainder(compact: str) -> int:
+    """ISO 7064 mod 97-10 of an IBAN: the first four signs go to the end, letters count from 10."""
+    return int("".join([_VALUES[sign] for sign in compact[4:] + compact[:4]])) % 97
 
 
 def card_number(text: str, before: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -11,10 +12,11 @@ from trimtab.signals.sensitivity import checks
 from trimtab.signals.sensitivity.fold import fold
 from trimtab.signals.sensitivity.patterns import blob, candidates, kinds_of
 
-MAX_CANDIDATES = 2_000
+MAX_CANDIDATES = 1_000
 """Beyond that many candidates nobody looks further: what was not looked at counts as unreadable."""
 
 _BEFORE = 16
+_FIRST_WORD = re.compile(rb"[^A-Za-z0-9]*[A-Za-z0-9]+")
 _LONGEST = 19  # digits of a payment card
 
 
@@ -82,8 +84,9 @@ def scan(texts: Iterable[str]) -> Found:
             classes.add(kind.sensitivity)
             position = end
         else:
-            # What was refused may have swallowed the beginning of something good. A run of digits cannot have.
-            position = end if data[start:end].isdigit() else start + 2
+            # What was refused may have swallowed something good, but not within its first word.
+            word = _FIRST_WORD.match(data, start, end)
+            position = word.end() if word else end
     if _holds_blob(data):
         problems.append("encoded data")
     if problems:
@@ -95,6 +98,8 @@ def _confirm(candidate: bytes, before: str) -> _Kind | None:
     if len(candidate) > _LONGEST and candidate.isdigit():
         return None
     text = candidate.decode("utf-8", "replace")
+    if text[:1].isdigit() and before[-1:].isdigit():
+        return None  # the tail of a longer number
     names = kinds_of(candidate)
     if not names:
         return _UNSURE

@@ -9,6 +9,9 @@ from trimtab.core.zones import Sensitivity
 from trimtab.signals.sensitivity.detector import Found, scan
 from trimtab.signals.sensitivity.strings import Hidden, TooMuch, strings_of
 
+_FRAME = frozenset({"messages", "role", "user", "assistant", "system", "content", "type", "text"})
+"""Words of every protocol. Left out, so that a question for a number and the number in the next message stand side by side."""
+
 
 def read_request(request: Request) -> Found:
     """What ``request`` carries. Nothing found is an empty set of classes. May raise; the caller then counts it as unreadable."""
@@ -19,7 +22,7 @@ def read_request(request: Request) -> Found:
         return _closed([*problems, "too long to read"])
     except Hidden:
         return _closed([*problems, "a key occurs twice"])
-    found = scan(texts)
+    found = scan(text for text in texts if text not in _FRAME)
     if not problems:
         return found
     return Found(found.classes | {Sensitivity.UNREADABLE}, found.counts, (*found.problems, *sorted(set(problems))))

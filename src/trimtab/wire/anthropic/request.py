@@ -165,11 +165,9 @@ class _Parts:
                 self._note(at, citations=wire.citations)
                 return Text(text, _cache(wire.cache_control))
             case shapes.ImageBlock(source=source):
-                self._note(at, transformations=wire.transformations)
-                return self._image(wire, source, raw, at)
+                return self._image(wire, source, at) or Opaque("image", raw)
             case shapes.DocumentBlock(source=source):
-                self._note(at, citations=wire.citations, context=wire.context)
-                return self._document(wire, source, raw, at)
+                return self._document(wire, source, at) or Opaque("document", raw)
             case shapes.ToolUseBlock(id=id, name=name, input=input):
                 if not bytes(input).startswith(b"{"):
                     raise refuse(f"{at}.input", "is not an object")
@@ -193,7 +191,11 @@ class _Parts:
     def _note(self, at: str, **fields: Raw) -> None:
         self._extras += [f"{at}.{name}" for name, raw in fields.items() if given(raw)]
 
-    def _image(self, wire: shapes.ImageBlock, source: shapes.Source, raw: Raw, at: str) -> Part:
+    def _image(self, wire: shapes.ImageBlock, source: shapes.Source, at: str) -> Image | None:
+        """``None`` for a source of an unknown kind."""
+        if source.type not in ("base64", "url"):
+            return None
+        self._note(at, transformations=wire.transformations)
         cache = _cache(wire.cache_control)
         match source:
             case shapes.Source(type="base64"):
@@ -201,12 +203,14 @@ class _Parts:
                 return Image(data=data, media_type=media_type, cache=cache)
             case shapes.Source(type="url", url=str(url)):
                 return Image(url=url, cache=cache)
-            case shapes.Source(type="url"):
-                raise refuse(f"{at}.source.url", "is required")
             case _:
-                return Opaque("image", raw)
+                raise refuse(f"{at}.source.url", "is required")
 
-    def _document(self, wire: shapes.DocumentBlock, source: shapes.Source, raw: Raw, at: str) -> Part:
+    def _document(self, wire: shapes.DocumentBlock, source: shapes.Source, at: str) -> Document | None:
+        """``None`` for a source of an unknown kind."""
+        if source.type not in ("base64", "text", "url"):
+            return None
+        self._note(at, citations=wire.citations, context=wire.context)
         cache = _cache(wire.cache_control)
         match source:
             case shapes.Source(type="base64"):
@@ -216,10 +220,8 @@ class _Parts:
                 return Document(text=self._data(source, at), media_type=source.media_type, name=wire.title, cache=cache)
             case shapes.Source(type="url", url=str(url)):
                 return Document(url=url, name=wire.title, cache=cache)
-            case shapes.Source(type="url"):
-                raise refuse(f"{at}.source.url", "is required")
             case _:
-                return Opaque("document", raw)
+                raise refuse(f"{at}.source.url", "is required")
 
     @staticmethod
     def _data(source: shapes.Source, at: str) -> str:

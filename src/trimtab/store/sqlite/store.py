@@ -1,4 +1,4 @@
-"""The event log and the virtual keys in one SQLite file: WAL, one writer thread for each process, any number of processes.
+"""The SQLite store as its users see it: WAL, one writer thread for each process, any number of processes.
 
 Writes go through ``writer``; each question is asked on a read-only connection of its own, in a worker thread, so the event loop never
 waits for the disk and no reader for another. All SQL is constant text; values travel as parameters.
@@ -19,12 +19,12 @@ from typing import TypeVar
 from trimtab.core.errors import LedgerError
 from trimtab.core.record import Record, Row
 from trimtab.core.units import NanoUSD
-from trimtab.store.audit import verify
 from trimtab.store.base import Filter, Statistics, StoredKey, Totals, VerifyReport
-from trimtab.store.connection import Sync, configure_writer, connect_reader, connect_writer, explain
-from trimtab.store.migrations import migrate, pending
 from trimtab.store.rows import decode, join
-from trimtab.store.writer import Writer, fail
+from trimtab.store.sqlite.audit import verify
+from trimtab.store.sqlite.connection import Sync, configure_writer, connect_reader, connect_writer, explain
+from trimtab.store.sqlite.migrations import migrate, pending
+from trimtab.store.sqlite.writer import Writer, fail
 
 MAX_WAITING = 10_000
 """Rows that may wait for the disk; at a few kilobytes each some tens of megabytes."""
@@ -58,6 +58,7 @@ _TOTALS = """SELECT count(*), count(*) FILTER (WHERE outcome = 'complete'),
                AND (:until_ns IS NULL OR at_ns < :until_ns)
                AND (:key_id IS NULL OR key_id = :key_id)"""
 _UNSETTLED = "SELECT id FROM requests WHERE outcome IS NULL AND at_ns < ? ORDER BY id"
+_LAST = "SELECT max(id) FROM requests"
 _KEYS = "SELECT id, digest, created_ns FROM keys ORDER BY id"
 
 
@@ -115,6 +116,10 @@ class SQLiteStore:
     async def get(self, id: str) -> Record | None:
         records = await _answer(self._path, lambda db: _records(db.execute(_GET, (id,))))
         return records[0] if records else None
+
+    async def last(self) -> Record | None:
+        ((newest,),) = await _answer(self._path, lambda db: db.execute(_LAST).fetchall())
+        return None if newest is None else await self.get(newest)
 
     async def scan(self, where: Filter, *, after: str = "", limit: int = 1000) -> AsyncIterator[Record]:
         while limit > 0:

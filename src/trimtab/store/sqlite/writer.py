@@ -17,9 +17,9 @@ from threading import Thread
 from trimtab.core.errors import LedgerError
 from trimtab.core.record import Row
 from trimtab.store.base import Statistics, StoredKey
-from trimtab.store.commit import Verdicts, commit
-from trimtab.store.connection import explain
 from trimtab.store.rows import Entry, encode
+from trimtab.store.sqlite.commit import Verdicts, commit
+from trimtab.store.sqlite.connection import explain
 
 _CHECKPOINT_EVERY = 4_000
 """Rows between two moves of the WAL into the file: some ten megabytes. Fewer moves mean fewer groups that wait for one."""
