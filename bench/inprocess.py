@@ -59,7 +59,7 @@ Work = Callable[[], Awaitable[object]]
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """Of one call: its median time, the functions called in Python and in C, and the peak of memory above its start."""
+    """Of one call: its shortest time (other work on the machine only adds), the functions called, the peak of memory above its start."""
 
     name: str
     microseconds: float
@@ -77,7 +77,7 @@ def main() -> None:
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(costs), indent=2).decode())
         return
-    headers = ("", "us (median)", "Python calls", "C calls", "peak KiB")
+    headers = ("", "us (best)", "Python calls", "C calls", "peak KiB")
     rows = [
         (cost.name, f"{cost.microseconds:,.1f}", f"{cost.python_calls:,.0f}", f"{cost.c_calls:,.0f}", f"{cost.peak_kib:.1f}")
         for cost in costs
@@ -208,9 +208,7 @@ async def _cost(name: str, work: Work, rounds: int) -> Cost:
         await work()
         times.append(time.perf_counter_ns() - started)
     peak = await _peak(work)
-    return Cost(
-        name=name, microseconds=statistics.median(times) / 1000, python_calls=python_calls, c_calls=c_calls, peak_kib=peak / 1024
-    )
+    return Cost(name=name, microseconds=min(times) / 1000, python_calls=python_calls, c_calls=c_calls, peak_kib=peak / 1024)
 
 
 async def _calls(work: Work, rounds: int) -> tuple[float, float]:

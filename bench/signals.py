@@ -103,7 +103,7 @@ def main() -> None:
         asked = request(text)
         signals = sense(asked)
         parts = ", ".join(f"{part} {took}" for part, took in signals.took_us)
-        print(f"sense, {name:32} {timed(partial(sense, asked), times)}   ({signals.input_tokens} tokens; last: {parts})")
+        print(f"sense, {name:32} {timed(partial(sense, asked), times)}   ({signals.input_tokens} tokens; first call, us: {parts})")
     for name, text in HOSTILE.items():
         asked = request(text)
         print(f"sense, 300 kB of {name:22} {timed(partial(sense, asked), 5)}   ({dict(sense(asked).evidence)['sensitivity']})")

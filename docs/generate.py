@@ -92,16 +92,16 @@ def http() -> str:
 def app_routes() -> list[Route]:
     """The table of routes, of a gateway without deployments."""
     clock, ledger = ManualClock(), MemoryStore()
-    policy = compile_policy(msgspec.structs.replace(config.load(None, {}), deployments=(), local=()))
+    empty = msgspec.structs.replace(config.load(None, {}), deployments=(), local=())
     gateway = Gateway(
-        policy=policy,
+        policy=compile_policy(empty),
         deployments={},
         providers={},
         ledger=ledger,
         budget=Budget(None, clock),
         metrics=Metrics(),
         clock=clock,
-        max_attempts=1,
+        routing=empty.routing,
     )
     return routes(gateway, Admission([], 1), ledger, 1)
 

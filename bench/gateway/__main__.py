@@ -22,6 +22,9 @@ from msgspec import Struct
 from tabulate import tabulate
 
 CONNECTIONS = 32
+TURNS = 3
+KINDS = {"many": (CONNECTIONS, False), "one": (1, False), "streams": (CONNECTIONS, True)}
+"""How many connections, and whether they ask for streams. ``many`` comes first: some rivals take thousands of requests to warm up."""
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -31,8 +34,8 @@ class Row(Struct, frozen=True, kw_only=True):
     many: Measured
     one: Measured
     streams: Measured
-    resident_idle: float
-    resident_after: float
+    idle: float
+    after: float
 
 
 def main() -> None:
@@ -40,10 +43,8 @@ def main() -> None:
     try:
         with ExitStack() as stack:
             fixed = stack.enter_context(upstream())
-            rows = [_measure(fixed, options)]
-            for start in _gateways(options, fixed.load.port, stack):
-                with start() as subject:
-                    rows.append(_measure(subject, options))
+            gateways = [stack.enter_context(start()) for start in _gateways(options, fixed.load.port, stack)]
+            rows = _measure([fixed, *gateways], options)
     except Fault as fault:
         sys.exit(f"bench: {fault}")
     if options.json:
@@ -55,8 +56,8 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.gateway", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", choices=["trimtab", "litellm"], help="measure one gateway beside the upstream")
-    parser.add_argument("--seconds", type=float, default=6.0, help="per measurement (default 6)")
-    parser.add_argument("--warmup", type=float, default=3.0, help="before each (default 3)")
+    parser.add_argument("--seconds", type=float, default=6.0, help=f"per measurement, over {TURNS} turns (default 6)")
+    parser.add_argument("--warmup", type=float, default=3.0, help="before each in the first turn (default 3)")
     parser.add_argument(
         "--litellm-venv", type=Path, help="where LiteLLM is, or shall be kept (default: installed for this run alone)"
     )
@@ -71,18 +72,26 @@ def _gateways(options: argparse.Namespace, port: int, stack: ExitStack) -> Itera
         yield partial(litellm, port, options.litellm_venv or Path(stack.enter_context(tempfile.TemporaryDirectory())))
 
 
-def _measure(subject: Subject, options: argparse.Namespace) -> Row:
-    print(f"measuring {subject.name}", file=sys.stderr)
-    idle = subject.resident_mib()
-    times = {"seconds": options.seconds, "warmup": options.warmup}
-    return Row(
-        name=subject.name,
-        many=subject.measure(connections=CONNECTIONS, **times),  # first: some rivals take thousands of requests to warm up
-        one=subject.measure(**times),
-        streams=subject.measure(connections=CONNECTIONS, stream=True, **times),
-        resident_idle=idle,
-        resident_after=subject.resident_mib(),
-    )
+def _measure(subjects: list[Subject], options: argparse.Namespace) -> list[Row]:
+    """All are up, one at a time is asked, in turns: what else the machine does then falls on all alike."""
+    idle = [subject.resident_mib() for subject in subjects]
+    measured = [{kind: list[Measured]() for kind in KINDS} for _ in subjects]
+    for turn in range(TURNS):
+        for subject, found in zip(subjects, measured, strict=True):
+            for kind, (connections, stream) in KINDS.items():
+                print(f"turn {turn + 1} of {TURNS}: {subject.name}, {kind}", file=sys.stderr)
+                warmup = options.warmup if turn == 0 else 0.5
+                found[kind].append(
+                    subject.measure(connections=connections, stream=stream, warmup=warmup, seconds=options.seconds / TURNS)
+                )
+    return [
+        Row(name=subject.name, **{kind: _middle(turns) for kind, turns in found.items()}, idle=before, after=subject.resident_mib())
+        for subject, found, before in zip(subjects, measured, idle, strict=True)
+    ]
+
+
+def _middle(turns: list[Measured]) -> Measured:
+    return sorted(turns, key=lambda measured: measured.rate)[len(turns) // 2]
 
 
 def _table(rows: list[Row]) -> str:
@@ -97,7 +106,7 @@ def _table(rows: list[Row]) -> str:
             f"{row.many.p99:.2f}",
             *(("", "") if row is alone else (f"{row.one.p50 - alone.one.p50:.2f}", f"{row.one.p99 - alone.one.p99:.2f}")),
             f"{row.streams.rate:,.0f}",
-            *(("", "") if row is alone else (f"{row.resident_idle:.0f}", f"{row.resident_after:.0f}")),
+            *(("", "") if row is alone else (f"{row.idle:.0f}", f"{row.after:.0f}")),
         )
         for row in rows
     ]
@@ -112,7 +121,7 @@ def _ratios(rows: list[Row]) -> str:
     return (
         f"{ours.name} to {theirs.name}: {ours.many.rate / theirs.many.rate:.1f} x the requests, "
         f"{ours.streams.rate / theirs.streams.rate:.1f} x the streams, "
-        f"{theirs.resident_idle / ours.resident_idle:.1f} x less idle memory."
+        f"{theirs.idle / ours.idle:.1f} x less idle memory."
     )
 
 

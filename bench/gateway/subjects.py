@@ -121,7 +121,8 @@ def _started(command: Sequence[str], port: int, core: int, env: Mapping[str, str
             yield process.pid
         except Fault:
             log.seek(0)
-            sys.stderr.write(f"--- {' '.join(command)} said ---\n{log.read().decode(errors='replace')[-4000:]}\n")
+            if said := log.read().decode(errors="replace")[-4000:]:
+                print(f"--- {' '.join(command)} said ---\n{said}", file=sys.stderr)
             raise
         finally:
             process.terminate()

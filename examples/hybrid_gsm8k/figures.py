@@ -116,7 +116,7 @@ def wilson(right: int, of: int, z: float = 1.959964) -> tuple[float, float]:
     share, weight = right / of, z * z / of
     middle = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share * (1 - share) / of + weight / of / 4)
-    return middle - half, middle + half
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

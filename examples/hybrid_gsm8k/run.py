@@ -174,7 +174,7 @@ def _report(arms: Sequence[Arm], found: Audit | None, asked: Sequence[Question])
     lines = [
         f"{known} of {len(asked)} questions have a gold answer. Cost, tiers and times are read from the event log.",
         "Assumed prices, USD per million tokens in / out: Mixtral 0.24 / 0.24, GPT-4-1106 10 / 30. The recordings hold no token counts:",
-        f"usage is estimated by a tokeniser. The replayed models answer after {FIRST_TOKEN * 1000:.0f} ms, so their times say nothing of the real ones.",
+        f"usage is estimated by a tokeniser. The replayed models answer after {FIRST_TOKEN * 1000:.0f} ms; the rest is the gateway's.",
     ]
     if found is not None:
         lines.append(

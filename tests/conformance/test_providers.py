@@ -10,8 +10,7 @@ import pytest
 
 from trimtab.catalog import ProviderRow, providers
 from trimtab.core.catalog import Deployment, ModelCard
-from trimtab.core.secrets import Secret
-from trimtab.core.zones import Boundary, Sensitivity
+from trimtab.core.zones import Boundary, Secret, Sensitivity
 from trimtab.lab.check_provider import CHECKS, Factory, Subject, run_check
 from trimtab.net import Egress, Receiver, Receivers
 from trimtab.providers.registry import auth_headers, provider_for

@@ -14,9 +14,8 @@ from trimtab.core.catalog import Deployment, ModelCard, Tier
 from trimtab.core.errors import FailureKind, ProviderError
 from trimtab.core.events import Ended, Finished, Frame, Started, TextDelta, UsageReported
 from trimtab.core.messages import Request
-from trimtab.core.secrets import Secret
 from trimtab.core.units import Deadline, Usage
-from trimtab.core.zones import Boundary, Sensitivity
+from trimtab.core.zones import Boundary, Secret, Sensitivity
 from trimtab.lab.check_provider import CHECKS, Factory, Nonconforming, Subject, check_provider, run_check
 from trimtab.net import Egress, Receiver, Receivers
 from trimtab.providers import Provider, Upstream

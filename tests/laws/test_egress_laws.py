@@ -12,8 +12,7 @@ from yarl import URL
 from trimtab.core.catalog import Deployment, ModelCard, Tier
 from trimtab.core.errors import EgressRefused
 from trimtab.core.messages import Dialect
-from trimtab.core.secrets import Secret
-from trimtab.core.zones import DEFAULT_ZONES, Boundary, Sensitivity
+from trimtab.core.zones import DEFAULT_ZONES, Boundary, Secret, Sensitivity
 from trimtab.net import Egress, Receiver, Receivers
 from trimtab.net.client import target_of
 

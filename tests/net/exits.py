@@ -8,8 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from tests.net.upstream import Exchange
 
-from trimtab.core.secrets import Secret
-from trimtab.core.zones import DEFAULT_ZONES, Boundary, Sensitivity
+from trimtab.core.zones import DEFAULT_ZONES, Boundary, Secret, Sensitivity
 from trimtab.net import Answer, Egress, NetError, Receiver, Receivers
 
 KEY = "sk-canary-0123456789abcdef"

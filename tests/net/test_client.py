@@ -15,8 +15,7 @@ from tests.net.exits import BOUNDARY, KEY, PUBLIC, ask, echo, egress_to, failure
 from tests.net.upstream import Exchange, chunk, head, upstream
 
 from trimtab.core.errors import ConfigError, EgressRefused
-from trimtab.core.secrets import Secret
-from trimtab.core.zones import Sensitivity
+from trimtab.core.zones import Secret, Sensitivity
 from trimtab.net import Egress, NetFailure, Receiver, Receivers
 
 

@@ -9,11 +9,14 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import openai
 import pytest
 import pytest_asyncio
+from anthropic.types import Message
+from openai.types.chat import ChatCompletionMessage
 from tests.support.process import Server, server
 
 from trimtab.lab.faults import FaultyUpstream, speak
@@ -109,13 +112,13 @@ async def test_openai_parallel_tools(gateway: Server, upstream: FaultyUpstream, 
     """Two calls at once keep their ids, names, arguments and order; then their results go back."""
     upstream.play(speak(TOOLS), speak("Both are sunny."))
     client = gateway.openai()
-    tools = [{"type": "function", "function": {"name": call.name, "parameters": WEATHER}} for call in TOOLS.calls]
-    asked = [{"role": "user", "content": "Weather?"}]
+    tools: Any = [{"type": "function", "function": {"name": call.name, "parameters": WEATHER}} for call in TOOLS.calls]
+    asked: Any = [{"role": "user", "content": "Weather?"}]
     if stream:
-        async with client.chat.completions.stream(model=model, messages=asked, tools=tools) as events:  # type: ignore[arg-type]
-            message = (await events.get_final_completion()).choices[0].message
+        async with client.chat.completions.stream(model=model, messages=asked, tools=tools) as events:
+            message: ChatCompletionMessage = (await events.get_final_completion()).choices[0].message
     else:
-        answer = await client.chat.completions.create(model=model, messages=asked, tools=tools)  # type: ignore[call-overload]
+        answer = await client.chat.completions.create(model=model, messages=asked, tools=tools)
         assert answer.choices[0].finish_reason == "tool_calls"
         message = answer.choices[0].message
     assert message.tool_calls
@@ -124,8 +127,8 @@ async def test_openai_parallel_tools(gateway: Server, upstream: FaultyUpstream, 
     ]
     assert len({call.id for call in message.tool_calls}) == len(TOOLS.calls)
     results = [{"role": "tool", "tool_call_id": call.id, "content": "sunny"} for call in message.tool_calls]
-    history = [*asked, message.model_dump(exclude_none=True, exclude={"parsed"}), *results]
-    final = await client.chat.completions.create(model=model, messages=history, tools=tools)  # type: ignore[call-overload]
+    history: Any = [*asked, message.model_dump(exclude_none=True, exclude={"parsed"}), *results]
+    final = await client.chat.completions.create(model=model, messages=history, tools=tools)
     assert final.choices[0].message.content == "Both are sunny."
     sent = json.dumps(json.loads(upstream.exchanges[-1].request.body))
     assert all(call.id in sent for call in message.tool_calls)
@@ -134,11 +137,11 @@ async def test_openai_parallel_tools(gateway: Server, upstream: FaultyUpstream, 
 @BOTH
 async def test_openai_structured_output(gateway: Server, upstream: FaultyUpstream, model: str) -> None:
     upstream.play(speak('{"city": "Paris"}'))
-    schema = {"type": "json_schema", "json_schema": {"name": "place", "schema": WEATHER, "strict": True}}
+    schema: Any = {"type": "json_schema", "json_schema": {"name": "place", "schema": WEATHER, "strict": True}}
     answer = await gateway.openai().chat.completions.create(
         model=model,
         messages=[{"role": "user", "content": "Where?"}],
-        response_format=schema,  # type: ignore[arg-type]
+        response_format=schema,
     )
     assert json.loads(answer.choices[0].message.content or "") == {"city": "Paris"}
     assert b'"city"' in upstream.exchanges[-1].request.body
@@ -147,8 +150,11 @@ async def test_openai_structured_output(gateway: Server, upstream: FaultyUpstrea
 @BOTH
 async def test_openai_image(gateway: Server, upstream: FaultyUpstream, model: str) -> None:
     upstream.play(speak("A pixel."))
-    parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}]
-    answer = await gateway.openai().chat.completions.create(model=model, messages=[{"role": "user", "content": parts}])  # type: ignore[misc, list-item]
+    parts: Any = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+    ]
+    answer = await gateway.openai().chat.completions.create(model=model, messages=[{"role": "user", "content": parts}])
     assert answer.choices[0].message.content == "A pixel."
     assert PIXEL.encode() in upstream.exchanges[-1].request.body
 
@@ -183,34 +189,34 @@ async def test_anthropic_stream(gateway: Server, upstream: FaultyUpstream, model
 async def test_anthropic_parallel_tools(gateway: Server, upstream: FaultyUpstream, model: str, stream: bool) -> None:
     upstream.play(speak(TOOLS), speak("Both are sunny."))
     client = gateway.anthropic()
-    tools = [{"name": call.name, "input_schema": WEATHER} for call in TOOLS.calls]
-    asked = [{"role": "user", "content": "Weather?"}]
+    tools: Any = [{"name": call.name, "input_schema": WEATHER} for call in TOOLS.calls]
+    asked: Any = [{"role": "user", "content": "Weather?"}]
     if stream:
-        async with client.messages.stream(model=model, max_tokens=100, messages=asked, tools=tools) as events:  # type: ignore[arg-type]
-            answer = await events.get_final_message()
+        async with client.messages.stream(model=model, max_tokens=100, messages=asked, tools=tools) as events:
+            answer: Message = await events.get_final_message()
     else:
-        answer = await client.messages.create(model=model, max_tokens=100, messages=asked, tools=tools)  # type: ignore[call-overload]
+        answer = await client.messages.create(model=model, max_tokens=100, messages=asked, tools=tools)
     assert answer.stop_reason == "tool_use"
     calls = [block for block in answer.content if block.type == "tool_use"]
     assert [(call.name, call.input) for call in calls] == [(call.name, json.loads(call.arguments)) for call in TOOLS.calls]
     results = [{"type": "tool_result", "tool_use_id": call.id, "content": "sunny"} for call in calls]
-    history = [
+    history: Any = [
         *asked,
         {"role": "assistant", "content": [block.model_dump() for block in answer.content]},
         {"role": "user", "content": results},
     ]
-    final = await client.messages.create(model=model, max_tokens=100, messages=history, tools=tools)  # type: ignore[call-overload]
+    final = await client.messages.create(model=model, max_tokens=100, messages=history, tools=tools)
     assert [block.text for block in final.content if block.type == "text"] == ["Both are sunny."]
 
 
 @BOTH
 async def test_anthropic_image(gateway: Server, upstream: FaultyUpstream, model: str) -> None:
     upstream.play(speak("A pixel."))
-    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+    image: Any = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
     answer = await gateway.anthropic().messages.create(
         model=model,
         max_tokens=10,
-        messages=[{"role": "user", "content": [image, {"type": "text", "text": "?"}]}],  # type: ignore[list-item, misc]
+        messages=[{"role": "user", "content": [image, {"type": "text", "text": "?"}]}],
     )
     assert answer.content
     assert PIXEL.encode() in upstream.exchanges[-1].request.body

@@ -1,4 +1,10 @@
-"""Error bodies as the providers send them, each with where it was read. Ids, names and keys in them are made up."""
+"""Error bodies as the providers send them, each with the page, issue or source file that describes it.
+
+Ids, names and keys are made up, and long messages are shortened. Read while this table was written: Anthropic api/errors and
+api/rate-limits, OpenAI guides/error-codes, OpenRouter docs/errors, Fireworks guides/inference-error-codes, and whatever names an issue or
+a pull request. The wording of the rest (DeepSeek, Groq beyond its deprecations, Azure, Ollama, LM Studio, Google, OpenAI's other pages,
+Anthropic's sentences on length, credit and filtering) is from memory: hold it against a real answer when there is one.
+"""
 
 from __future__ import annotations
 

@@ -16,9 +16,8 @@ from trimtab.core.catalog import Deployment, ModelCard, Tier
 from trimtab.core.errors import ProviderError
 from trimtab.core.events import Frame, fold
 from trimtab.core.messages import Dialect, FinishReason, Request, Text
-from trimtab.core.secrets import Secret
 from trimtab.core.units import Deadline, Usage
-from trimtab.core.zones import DEFAULT_ZONES, Boundary, Sensitivity
+from trimtab.core.zones import DEFAULT_ZONES, Boundary, Secret, Sensitivity
 from trimtab.net import Egress, Receiver, Receivers
 from trimtab.providers import Upstream as Answering
 from trimtab.providers.registry import auth_headers, provider_for

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anthropic
 import httpx2
 import openai
@@ -12,7 +14,7 @@ from trimtab.core.record import OutcomeKind
 from trimtab.core.units import FREE, NanoUSD
 from trimtab.lab.faults import FAILURES, FaultyUpstream, Status, speak
 
-ASKED = [{"role": "user", "content": "Hi"}]
+ASKED: Any = [{"role": "user", "content": "Hi"}]
 HEADERS = {"authorization": f"Bearer {KEY}"}
 
 UPSTREAM = pytest.mark.parametrize(
@@ -32,10 +34,10 @@ async def test_upstream_errors_are_each_protocols_own(
     async with FaultyUpstream(FAILURES[failure]) as upstream:
         async with serving([openai_door("door", upstream.url)]) as running:
             with pytest.raises(of_openai) as first:
-                await running.openai().chat.completions.create(model="auto", messages=ASKED)  # type: ignore[call-overload]
+                await running.openai().chat.completions.create(model="auto", messages=ASKED)
         async with serving([openai_door("door", upstream.url)]) as running:
             with pytest.raises(of_anthropic) as second:
-                await running.anthropic().messages.create(model="auto", max_tokens=5, messages=ASKED)  # type: ignore[call-overload]
+                await running.anthropic().messages.create(model="auto", max_tokens=5, messages=ASKED)
     for error in (first.value, second.value):
         assert error.status_code == status
         assert error.response.headers["x-trimtab-decision"]
@@ -47,7 +49,7 @@ async def test_a_callers_fault_is_not_tried_elsewhere() -> None:
         async with FaultyUpstream(speak("ok")) as well:
             async with serving([openai_door("a-picky", picky.url), openai_door("b-well", well.url)]) as running:
                 with pytest.raises(openai.BadRequestError, match="bad temperature"):
-                    await running.openai().chat.completions.create(model="auto", messages=ASKED)  # type: ignore[call-overload]
+                    await running.openai().chat.completions.create(model="auto", messages=ASKED)
                 assert well.exchanges == []
 
 
@@ -59,7 +61,7 @@ async def test_context_length_goes_to_a_longer_window_only() -> None:
             openai_door("c-long", long.url, window=100_000),
         ]
         async with serving(fleet) as running:
-            answer = await running.openai().chat.completions.create(model="auto", messages=ASKED)  # type: ignore[call-overload]
+            answer = await running.openai().chat.completions.create(model="auto", messages=ASKED)
             assert answer.choices[0].message.content == "long enough"
             assert len(short.exchanges) == 1
 
@@ -70,7 +72,7 @@ async def test_rate_limit_names_the_wait() -> None:
     )
     async with FaultyUpstream(limited) as upstream, serving([openai_door("door", upstream.url)]) as running:
         with pytest.raises(openai.RateLimitError) as raised:
-            await running.openai().chat.completions.create(model="auto", messages=ASKED)  # type: ignore[call-overload]
+            await running.openai().chat.completions.create(model="auto", messages=ASKED)
         assert raised.value.response.headers["retry-after"] == "7"
 
 
@@ -107,7 +109,7 @@ async def test_a_label_keeps_a_harmless_text_inside() -> None:
     async with FaultyUpstream(speak("out")) as outside, FaultyUpstream(speak("in")) as inside:
         async with serving([openai_door("a-out", outside.url), openai_door("b-in", inside.url, zone="local")]) as running:
             client = running.openai(default_headers={"x-trimtab-sensitivity": "proprietary"})
-            answer = await client.chat.completions.create(model="auto", messages=ASKED)  # type: ignore[call-overload]
+            answer = await client.chat.completions.create(model="auto", messages=ASKED)
             assert answer.choices[0].message.content == "in"
             assert outside.exchanges == []
 
@@ -117,16 +119,16 @@ async def test_a_spent_budget_blocks_what_costs_and_not_what_is_free() -> None:
         fleet = [openai_door("a-paid", paid.url)]
         async with serving(fleet, budget=NanoUSD(0)) as running:
             with pytest.raises(openai.RateLimitError) as raised:
-                await running.openai().chat.completions.create(model="auto", messages=ASKED)  # type: ignore[call-overload]
+                await running.openai().chat.completions.create(model="auto", messages=ASKED)
             assert raised.value.code == "budget_exhausted"
         async with serving([*fleet, openai_door("b-free", free.url, zone="local", price=FREE)], budget=NanoUSD(0)) as running:
-            answer = await running.openai().chat.completions.create(model="auto", messages=ASKED)  # type: ignore[call-overload]
+            answer = await running.openai().chat.completions.create(model="auto", messages=ASKED)
             assert answer.choices[0].message.content == "free"
 
 
 async def test_anthropic_door_takes_its_own_key_header() -> None:
     async with FaultyUpstream(speak("ok")) as upstream, serving([anthropic_door("door", upstream.url)]) as running:
-        await running.anthropic().messages.create(model="auto", max_tokens=5, messages=ASKED)  # type: ignore[call-overload]
+        await running.anthropic().messages.create(model="auto", max_tokens=5, messages=ASKED)
         headers = upstream.exchanges[0].request.headers
         assert headers["x-api-key"] == UPSTREAM_KEY
         assert KEY not in str(headers)

@@ -77,7 +77,7 @@ def test_the_estimate_is_within_a_tenth_on_mixed_text() -> None:
     text = english + chinese + code
     estimate, exact = count_tokens(text)
     assert not exact
-    assert estimate == pytest.approx(len(encoder()(text)), rel=0.1)
+    assert estimate == pytest.approx(len(encoder().encode_ordinary(text)), rel=0.1)
 
 
 def test_no_more_than_sixteen_kilobytes_are_tokenised(monkeypatch: pytest.MonkeyPatch) -> None:

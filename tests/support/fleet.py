@@ -67,15 +67,16 @@ def gateway_of(
 ) -> Gateway:
     fleet = tuple(deployments)
     clock = clock or ManualClock()
+    config = config_of(fleet)
     return Gateway(
-        policy=compile_policy(config_of(fleet)),
+        policy=compile_policy(config),
         deployments={d.id: d for d in fleet},
         providers=providers if isinstance(providers, Mapping) else {d.id: providers for d in fleet},
         ledger=store or MemoryStore(),
         budget=Budget(budget, clock),
         metrics=Metrics(),
         clock=clock,
-        max_attempts=max_attempts,
+        routing=msgspec.structs.replace(config.routing, max_attempts=max_attempts),
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from anthropic import AsyncAnthropic
@@ -17,8 +17,8 @@ from trimtab import catalog
 from trimtab.core.catalog import Deployment
 from trimtab.core.messages import Dialect
 from trimtab.core.record import Record
-from trimtab.core.secrets import Secret
 from trimtab.core.units import Clock, NanoUSD, Timeouts
+from trimtab.core.zones import Secret
 from trimtab.engine import Admission, Gateway
 from trimtab.engine.admission import digest
 from trimtab.engine.clock import SystemClock
@@ -67,6 +67,14 @@ def anthropic_door(id: str, url: str, **options: object) -> Deployment:
     return deployment(id, base_url=url, dialect=Dialect.ANTHROPIC, **options)  # type: ignore[arg-type]
 
 
+class QuietServer(uvicorn.Server):
+    """Leaves the test process's signals alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 SHORT = Timeouts(connect=1, first_token=0.3, idle=0.3, total=5)
 
 
@@ -99,8 +107,7 @@ async def serving(
     app = build_app(gateway, admission, store, max_body_bytes=max_body_bytes)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None))
-    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+    server = QuietServer(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None))
     serve = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         while not server.started:

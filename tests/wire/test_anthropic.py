@@ -403,7 +403,16 @@ def test_a_result_with_an_error_and_an_image_goes_both_ways() -> None:
     assert lost == ()
 
 
-def test_a_stream_that_ended_without_its_last_word_gets_one() -> None:
+def test_a_forwarded_stream_that_ended_without_its_last_word_gets_one() -> None:
     encoder = CODEC.stream_encoder(ask(stream=True), "d")
-    out = encoder.encode(Frame((Ended(),)), same_dialect=True)
-    assert [event.event for event in SSEDecoder().feed(out)][-1] == "message_stop"
+    forwarded = frames(BEGIN)[0]
+    assert encoder.encode(forwarded, same_dialect=True) == forwarded.native
+    assert encoder.encode(Frame((Ended(),)), same_dialect=True) == b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+def test_a_whole_answer_to_a_client_that_wanted_a_stream_is_told_as_one() -> None:
+    encoder = CODEC.stream_encoder(ask(stream=True), "d")
+    frame = Frame((Started("x", "m"), TextDelta("a"), Finished(FinishReason.STOP), UsageReported(Usage(1, 2)), Ended()))
+    decoder = CODEC.stream_decoder()
+    told = [event for sent in SSEDecoder().feed(encoder.encode(frame, same_dialect=True)) for event in decoder.feed(sent).events]
+    assert fold(told) == fold(frame.events)

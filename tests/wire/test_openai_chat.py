@@ -262,6 +262,22 @@ def test_liberties_of_servers_of_this_dialect() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "usage"),
+    [
+        ({"prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 5}, Usage(input=9, output=3, cache_read=4)),
+        ({"prompt_tokens_details": None, "completion_tokens_details": None}, Usage(input=9, output=3)),
+        (
+            {"prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 6}},
+            Usage(input=9, output=3, cache_read=0, cache_write=6),
+        ),
+    ],
+)
+def test_usage_in_the_words_of_several_servers(fields: dict[str, object], usage: Usage) -> None:
+    sent = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, **fields}}
+    assert events(sent) == [UsageReported(usage)]
+
+
+@pytest.mark.parametrize(
     "stream",
     [
         b'data: {"error":{"message":"m","type":"server_error","code":"c"}}\n\n',
@@ -310,9 +326,19 @@ def test_case_18_unknown_usage_is_not_reported_as_zero() -> None:
     assert encoder.encode(Frame((Ended(),)), same_dialect=False) == b"data: [DONE]\n\n"
 
 
-def test_a_stream_that_ended_without_its_last_word_gets_one() -> None:
+def test_a_forwarded_stream_that_ended_without_its_last_word_gets_one() -> None:
     encoder = CODEC.stream_encoder(ask(stream=True), "d")
+    forwarded = Frame((Started("x", "m"), TextDelta("a")), b"data: {}\n\n")
+    assert encoder.encode(forwarded, same_dialect=True) == forwarded.native
     assert encoder.encode(Frame((Ended(),)), same_dialect=True) == b"data: [DONE]\n\n"
+
+
+def test_a_whole_answer_to_a_client_that_wanted_a_stream_is_told_as_one() -> None:
+    encoder = CODEC.stream_encoder(ask(stream=True), "d")
+    frame = Frame((Started("x", "m"), TextDelta("a"), Finished(FinishReason.STOP), Ended()))
+    decoder = CODEC.stream_decoder()
+    told = [event for sent in SSEDecoder().feed(encoder.encode(frame, same_dialect=True)) for event in decoder.feed(sent).events]
+    assert fold(told) == fold((Started("x", "m", 0), *frame.events[1:]))
 
 
 def test_each_choice_begins_with_its_role() -> None:

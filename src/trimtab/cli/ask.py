@@ -12,8 +12,7 @@ from trimtab.cli.common.output import json_option, note, print_json
 from trimtab.cli.explain import why
 from trimtab.core.errors import ConfigError, TrimtabError
 from trimtab.core.record import Record
-from trimtab.core.secrets import Secret
-from trimtab.core.zones import Boundary, Sensitivity
+from trimtab.core.zones import Boundary, Secret, Sensitivity
 from trimtab.net import Egress, NetError, Receiver, Receivers
 
 _GATEWAY = "gateway"

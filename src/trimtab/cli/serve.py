@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -82,7 +83,7 @@ def _run(config: Config, home: Home, weights: Mapping[str, Path], *, welcome: bo
         key = new_key()
         home.keep_key(key)
     listening = _listen(config.server.host, config.server.port)
-    with listening, suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(config, home, weights, key, listening, welcome=welcome))
 
 
@@ -111,7 +112,7 @@ async def _serve(
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         app = build_app(assembly.gateway, assembly.admission, assembly.store, max_body_bytes=config.server.max_body_bytes)
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 app,
                 http="httptools",
@@ -132,6 +133,18 @@ async def _serve(
             await server.serve(sockets=[listening])
         finally:
             home.forget_running()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but a signal only ever asks it to stop: its own way is to raise the signal again when it has stopped, which would end the
+    process before the local models are stopped and the ledger is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 async def _welcome(assembly: Assembly, url: str, key: str) -> str:

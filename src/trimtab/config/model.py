@@ -13,9 +13,8 @@ from msgspec import Struct
 from trimtab.catalog.rows import ProviderRow
 from trimtab.core.catalog import Deployment, Tier
 from trimtab.core.decision import LatencyClass
-from trimtab.core.secrets import Secret
 from trimtab.core.units import NanoUSD
-from trimtab.core.zones import Boundary
+from trimtab.core.zones import Boundary, Secret
 
 
 class Server(Struct, frozen=True, kw_only=True):

@@ -24,9 +24,8 @@ from trimtab.config.secrets import BadReference, resolve_secret
 from trimtab.config.source import KeyPath, Source, did_you_mean
 from trimtab.core.catalog import Deployment, ModelCard, Tier
 from trimtab.core.decision import LatencyClass, Wish
-from trimtab.core.secrets import Secret
 from trimtab.core.units import FREE, USD, NanoUSD, Price, Timeouts
-from trimtab.core.zones import Boundary, Sensitivity
+from trimtab.core.zones import Boundary, Secret, Sensitivity
 
 _ZONE_AT = {"loopback": "local", "private": "on_prem"}
 

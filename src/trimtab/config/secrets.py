@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from trimtab.core.secrets import Secret
+from trimtab.core.zones import Secret
 
 
 class BadReference(Exception):

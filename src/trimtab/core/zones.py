@@ -1,4 +1,4 @@
-"""Who may see what: sensitivity classes, trust zones, and the one table that maps the first to the second.
+"""Who may see what: sensitivity classes, trust zones, the one table that maps the first to the second, and secrets, which nobody sees.
 
 The table answers one question, and every doubt is a no: an unknown class, an unknown zone or an empty label set admits nobody.
 This file does not know how a class is found (``signals/``) nor how a byte leaves (``net/``).
@@ -57,3 +57,21 @@ class Boundary(Struct, frozen=True):
         """The zones that may see such a request, most trusted first."""
         classes = frozenset(carried)
         return tuple(zone for zone in self.zones if self.admits(classes, zone))
+
+
+class Secret:
+    """A credential that shows itself to nobody but the one who asks for it by name."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Secret is not pickled")

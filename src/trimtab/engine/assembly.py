@@ -17,8 +17,7 @@ from trimtab.catalog import ProviderRow
 from trimtab.config import Config
 from trimtab.core.catalog import Deployment
 from trimtab.core.errors import LocalModelError
-from trimtab.core.secrets import Secret
-from trimtab.core.zones import Sensitivity
+from trimtab.core.zones import Secret, Sensitivity
 from trimtab.engine.admission import Admission, Budget
 from trimtab.engine.clock import SystemClock, new_id
 from trimtab.engine.gateway import Gateway
@@ -83,7 +82,7 @@ async def assemble(config: Config, *, ledger: Path, weights: Mapping[str, Path],
             budget=budget,
             metrics=Metrics(),
             clock=clock,
-            max_attempts=config.routing.max_attempts,
+            routing=config.routing,
         )
         yield Assembly(gateway, Admission(await store.keys(), config.server.max_concurrency), store, egress, local, failed)
 

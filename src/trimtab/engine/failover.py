@@ -138,7 +138,9 @@ class Failover:
                 return await anext(frames)
         except TimeoutError:
             detail = "total_timeout" if limit.remaining(self._clock.monotonic()) == 0 else "idle_timeout"
-            raise ProviderError(FailureKind.TRANSIENT, f"{deployment.id} stopped in the middle of its answer.", detail=detail) from None
+            raise ProviderError(
+                FailureKind.TRANSIENT, f"{deployment.id} stopped in the middle of its answer.", detail=detail
+            ) from None
         except StopAsyncIteration:
             raise _truncated(deployment) from None
 

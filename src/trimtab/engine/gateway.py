@@ -13,6 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 import msgspec
 from msgspec import Struct
 
+from trimtab.config import RoutingConfig
 from trimtab.core.catalog import Deployment
 from trimtab.core.decision import Ask, Decision, Signals, Wish
 from trimtab.core.errors import (
@@ -66,7 +67,7 @@ class Gateway:
         budget: Budget,
         metrics: Metrics,
         clock: Clock,
-        max_attempts: int,
+        routing: RoutingConfig,
     ) -> None:
         self.policy = policy
         self.deployments = deployments
@@ -74,13 +75,14 @@ class Gateway:
         self.budget = budget
         self.fleet = Fleet(clock)
         self._clock = clock
-        self._max_attempts = max_attempts
+        self._max_attempts = routing.max_attempts
+        self._usual_output = routing.output_tokens
         self._recorder = Recorder(ledger, budget, metrics, clock)
         self._failover = Failover(deployments, providers, self.fleet, clock)
 
     def consider(self, request: Request, caller: Caller) -> Decision:
         """What would be done with ``request``, without doing it."""
-        signals = sense(request, caller.labels)
+        signals = sense(request, caller.labels, usual_output=self._usual_output)
         wish = _WISHES.get(request.model)
         ask = Ask(
             wish=wish or Wish.AUTO,

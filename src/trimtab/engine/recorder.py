@@ -128,14 +128,13 @@ class Entry:
         """Start an attempt. The first one hands over the intent and holds its expected cost."""
         if self._intent is None:
             self._hand_over_intent()
-            self._held = self._recorder.budget.hold(self._expected_cost(deployment.id))
+            self._held = self._recorder.budget.hold(self._expected_cost(deployment))
         return AttemptLog(deployment, self._recorder.clock, self.decision.signals.input_tokens)
 
-    def _expected_cost(self, deployment_id: str) -> int:
-        for planned in self.decision.plan:
-            if planned.deployment == deployment_id:
-                return dict(planned.score.parts).get("tokens", 0)
-        return 0
+    def _expected_cost(self, deployment: Deployment) -> int:
+        signals = self.decision.signals
+        expected = Usage(input=signals.input_tokens, output=signals.output_tokens)
+        return (deployment.price.cost(expected) or 0) if deployment.price else 0
 
     def end(self, attempt: AttemptLog, failure: ProviderError | None) -> Attempt:
         done = attempt.end(failure)

@@ -4,20 +4,18 @@ A prompt is known when the text of the request's last user message equals a reco
 recorded text of the model that the request names, in a stream or whole, cut at ``max_tokens``. An unknown prompt or model is a 404 that
 says so.
 
-Token counts are *estimates*: the recordings hold none, so text is counted with the cl100k_base tokeniser, without the overhead of a
+Token counts are *estimates*: the recordings hold none, so text is counted with SmolLM2's tokeniser, without the overhead of a
 provider's chat template. The protocol has no field to mark an estimate, hence this paragraph and the header ``x-lab-usage: estimated``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import gzip
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
-import bpe_openai
 import msgspec
 from msgspec import Struct
 
@@ -25,6 +23,7 @@ from trimtab.lab.upstream import openai
 from trimtab.lab.upstream.answers import Answer, Piece
 from trimtab.lab.upstream.delivery import Form, encode
 from trimtab.lab.upstream.loopback import Ending, Exchange, Loopback
+from trimtab.signals.tokens import encoder
 
 
 class Recording(Struct):
@@ -65,7 +64,7 @@ class ReplayUpstream:
                 raise ValueError(f"{answers} has no answers by {model!r}. It has: {', '.join(recorded) or 'none at all'}.")
         self._latency = latency or Latency()
         self._server = Loopback(self._handle, port=port)
-        _encoding()  # takes about a second: not on the first request's time
+        encoder()  # not on the first request's time
 
     @property
     def url(self) -> str:
@@ -152,21 +151,9 @@ def _last_user_text(request: openai.ChatRequest) -> str:
     return next((_text(message) for message in reversed(request.messages) if message.get("role") == "user"), "")
 
 
-class _Encoding(Protocol):
-    def encode_ordinary(self, text: str) -> list[int]: ...
-
-    def decode_single_token_bytes(self, token: int) -> bytes: ...
-
-
-@functools.cache
-def _encoding() -> _Encoding:
-    encoding: _Encoding = bpe_openai.get_encoding("cl100k_base")
-    return encoding
-
-
 def _tokenised(request: openai.ChatRequest, text: str) -> Answer:
     """``text`` in pieces of one token, no longer than the request allows. A character of several tokens comes with its last one."""
-    encoding = _encoding()
+    encoding = encoder()
     tokens = encoding.encode_ordinary(text)
     limit = request.max_completion_tokens or request.max_tokens or len(tokens)
     pieces, held = list[str](), b""

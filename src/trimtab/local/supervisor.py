@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from trimtab.core.errors import LocalModelError
-from trimtab.core.secrets import Secret
+from trimtab.core.zones import Secret
 from trimtab.local.child import Settings
 from trimtab.local.process import ChildProcess, free_port
 from trimtab.net import NetError

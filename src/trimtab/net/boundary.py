@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 
 from trimtab.core.errors import EgressRefused
-from trimtab.core.secrets import Secret
-from trimtab.core.zones import Boundary, Sensitivity
+from trimtab.core.zones import Boundary, Secret, Sensitivity
 
 
 class Receiver(Struct, frozen=True, kw_only=True):

@@ -88,24 +88,22 @@ class Answer:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body, in pieces as they arrive."""
-        content = self._response.content
-        while piece := await self._next(content):
+        while piece := await self._next():
             yield piece
-
-    async def _next(self, content: aiohttp.StreamReader) -> bytes:
-        try:
-            return await content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            raise _net_error(error, self._receiver.id) from None
 
     async def read(self, limit: int) -> bytes:
         """The whole body, or its first ``limit`` bytes where it is longer: ask for one more than you accept."""
         body = bytearray()
-        async for piece in self.chunks():
+        while len(body) < limit and (piece := await self._next()):
             body += piece
-            if len(body) >= limit:
-                break
         return bytes(body[:limit])
+
+    async def _next(self) -> bytes:
+        """What has arrived; empty at the end."""
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _net_error(error, self._receiver.id) from None
 
     def without_credentials(self, text: str) -> str:
         """``text`` with the receiver's own credentials struck out: providers echo the key that they did not like."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from trimtab.catalog import ProviderRow
 from trimtab.core.messages import Dialect
-from trimtab.core.secrets import Secret
+from trimtab.core.zones import Secret
 from trimtab.net import Egress
 from trimtab.providers.anthropic import AnthropicProvider
 from trimtab.providers.base import Provider

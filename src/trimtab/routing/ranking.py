@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from trimtab.core.catalog import Deployment, Tier
 from trimtab.core.decision import Ask, LatencyClass, Score, Signals, Wish
-from trimtab.core.units import USD, NanoUSD, Price
+from trimtab.core.units import USD, NanoUSD, Price, Usage
 from trimtab.routing.fleet import FleetState
 
 
@@ -96,8 +96,8 @@ def _figures(deployment: Deployment, dearest: Price, tier_ability: Mapping[Tier,
 def score(row: Figures, stakes: Stakes, ask: Ask, signals: Signals, fleet: FleetState) -> Score:
     """Expected nano-USD of one answer, as weighted by the wish. ``total`` is the sum of ``parts``."""
     weights = WEIGHTS[ask.wish]
-    per_million = signals.input_tokens * row.price.input + signals.output_tokens * row.price.output
-    tokens = per_million * weights.tokens // 100_000_000
+    price = row.price.cost(Usage(input=signals.input_tokens, output=signals.output_tokens)) or 0
+    tokens = price * weights.tokens // 100
     wrong = round(wrong_probability(row.ability, signals.complexity) * stakes.wrong_answer * weights.wrong / 100)
     assumed = ASSUMED_SPEED[row.deployment.tier]
     door = fleet.door(row.deployment.id)

@@ -21,7 +21,6 @@ from trimtab.telemetry import log
 from trimtab.wire import CODECS
 
 
-
 def build_app(gateway: Gateway, admission: Admission, ledger: Ledger, *, max_body_bytes: int) -> Starlette:
     """The ASGI application. Who starts it also owns the lifetimes of what it is given."""
     return Starlette(
@@ -33,7 +32,9 @@ def build_app(gateway: Gateway, admission: Admission, ledger: Ledger, *, max_bod
 def routes(gateway: Gateway, admission: Admission, ledger: Ledger, max_body_bytes: int) -> list[Route]:
     admin = Admin(gateway, admission, ledger)
     return [
-        Route("/v1/chat/completions", Completion(gateway, admission, CODECS[Dialect.OPENAI_CHAT], max_body_bytes), methods=["POST"]),
+        Route(
+            "/v1/chat/completions", Completion(gateway, admission, CODECS[Dialect.OPENAI_CHAT], max_body_bytes), methods=["POST"]
+        ),
         Route("/v1/messages", Completion(gateway, admission, MESSAGES, max_body_bytes), methods=["POST"]),
         Route("/v1/messages/count_tokens", CountTokens(gateway, admission, MESSAGES, max_body_bytes), methods=["POST"]),
         Route("/v1/models", admin.models),

@@ -13,14 +13,14 @@ from trimtab.signals.complexity import complexity, excerpt
 from trimtab.signals.language import language, words_of
 from trimtab.signals.sensitivity import Found
 from trimtab.signals.shape import EXPECTED_OUTPUT, Shape, input_tokens, output_tokens, survey
-from trimtab.signals.tokens import encoder, guess_tokens
+from trimtab.signals.tokens import NAME, encoder, guess_tokens
 
 _UNSURE = 0.5
 
 
 def warm() -> None:
     """Build what the first request would otherwise wait for, some 150 ms: the tokeniser, the patterns, the table of letters."""
-    encoder()("warm")
+    encoder().encode_ordinary("warm")
     sensitivity.scan(("+44 20 7946 0958 é",))
 
 
@@ -86,7 +86,7 @@ def _tokens(request: Request, shape: Shape, evidence: list[tuple[str, str]]) -> 
     except Exception as error:
         evidence.append(("tokens", f"the reader failed ({type(error).__name__}): a third of the bytes"))
         return guess_tokens(max(len(request.native), 4 * len(shape.text))), False
-    evidence.append(("tokens", "counted with cl100k_base" if exact else "estimated from a sample"))
+    evidence.append(("tokens", f"counted with the tokeniser of {NAME}" if exact else "estimated from a sample"))
     return tokens, exact
 
 

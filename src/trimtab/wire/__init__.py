@@ -3,14 +3,9 @@
 Nothing here opens a socket, reads a clock or knows which deployment answers.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from types import MappingProxyType
-
-from trimtab.core.messages import Dialect
 from trimtab.wire.anthropic import AnthropicMessages
 from trimtab.wire.codec import Codec, StreamDecoder, StreamEncoder, UpstreamError, UpstreamErrorEvent, WireError, client_status
+from trimtab.wire.dialects import CODECS
 from trimtab.wire.openai_chat import OpenAIChat
 from trimtab.wire.sse import ServerSentEvent, SSEDecoder, SSEOverflow, encode_event
 
@@ -30,5 +25,3 @@ __all__ = [
     "client_status",
     "encode_event",
 ]
-
-CODECS: Mapping[Dialect, Codec] = MappingProxyType({Dialect.OPENAI_CHAT: OpenAIChat(), Dialect.ANTHROPIC: AnthropicMessages()})

@@ -48,8 +48,8 @@ class StreamEncoder(Protocol):
     """The client's stream. One for each stream."""
 
     def encode(self, frame: Frame, *, same_dialect: bool) -> bytes:
-        """``frame.native`` for an upstream of the same dialect, less a usage report that the client did not ask for; else its events
-        in the client's dialect. A last frame without native bytes gets the protocol's own last word.
+        """``frame.native`` for an upstream of the same dialect, less a usage report that the client did not ask for; else the frame's
+        events in the client's dialect. So is a frame without native bytes, but after forwarded ones only its last word is written.
         """
 
     def error(self, error: TrimtabError) -> bytes:

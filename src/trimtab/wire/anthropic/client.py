@@ -136,11 +136,13 @@ class MessagesStreamEncoder:
         self._held: dict[_Key, list[_Content]] = {}
         self._has_calls = False
         self._finish: Finished | None = None
+        self._has_forwarded = False
 
     def encode(self, frame: Frame, *, same_dialect: bool) -> bytes:
-        if same_dialect and (frame.native or not frame.is_last):
-            return frame.native
-        return b"".join(piece for event in frame.events for piece in self._translate(event))
+        if not same_dialect or not (frame.native or self._has_forwarded):
+            return b"".join(piece for event in frame.events for piece in self._translate(event))
+        self._has_forwarded = True
+        return frame.native or (_write("message_stop", {}) if frame.is_last else b"")
 
     def error(self, error: TrimtabError) -> bytes:
         return encode_event(encode_error(error), "error")

@@ -149,21 +149,21 @@ class ChatStreamEncoder:
         self._created = 0
         self._usage = Usage()
         self._begun: set[int] = set()
+        self._has_forwarded = False
 
     def encode(self, frame: Frame, *, same_dialect: bool) -> bytes:
-        if same_dialect:
-            return self._forward(frame)
-        return b"".join(self._translate(event) for event in frame.events)
+        if not same_dialect or not (frame.native or self._has_forwarded):
+            return b"".join(self._translate(event) for event in frame.events)
+        self._has_forwarded = True
+        if not frame.native:
+            return _DONE if frame.is_last else b""
+        events = frame.events
+        if not self._include_usage and events and isinstance(events[-1], UsageReported) and not frame.has_content:
+            return b""
+        return frame.native
 
     def error(self, error: TrimtabError) -> bytes:
         return encode_event(encode_error(error))
-
-    def _forward(self, frame: Frame) -> bytes:
-        if not frame.events or self._include_usage:
-            return frame.native or (_DONE if frame.is_last else b"")
-        if isinstance(frame.events[-1], UsageReported) and not frame.has_content:
-            return b""
-        return frame.native or (_DONE if frame.is_last else b"")
 
     def _translate(self, event: Event) -> bytes:
         match event:
