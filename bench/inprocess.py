@@ -107,7 +107,7 @@ class Bench:
         self._provider = ScriptedProvider({"bench": frames}, clock=clock)
         gateway = Gateway(
             policy=compile_policy(config),
-            max_attempts=config.routing.max_attempts,
+            routing=config.routing,
             deployments={deployment.id: deployment for deployment in config.deployments},
             providers={"bench": self._provider},
             ledger=store,

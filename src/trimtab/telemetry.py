@@ -9,11 +9,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from typing import TypeVar, cast
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from trimtab.core.record import Attempt
+
 _LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+MetricT = TypeVar("MetricT", Counter, Histogram)
 _LEVELS = ("debug", "info", "warning", "error")
 
 Fact = str | int | float | bool | None
@@ -24,6 +28,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[object, ...], Counter | Histogram] = {}
         self.requests = Counter("trimtab_requests", "Client requests by outcome.", ("outcome", "dialect"), registry=self.registry)
         self.attempts = Counter(
             "trimtab_attempts",
@@ -68,6 +73,30 @@ class Metrics:
     def exposition(self) -> bytes:
         """The Prometheus text format."""
         return generate_latest(self.registry)
+
+    def record_attempt(self, attempt: Attempt) -> None:
+        """Count one ended attempt."""
+        name = attempt.deployment
+        self._child(self.attempts, name, attempt.failure or "none").inc()
+        if attempt.first_token_us is not None:
+            self._child(self.first_token, name).observe(attempt.first_token_us / 1e6)
+        if attempt.total_us is not None:
+            self._child(self.duration, name).observe(attempt.total_us / 1e6)
+        if attempt.usage.input is not None and attempt.usage.output is not None:
+            self._child(self.tokens, name, "input").inc(attempt.usage.input)
+            self._child(self.tokens, name, "output").inc(attempt.usage.output)
+        if attempt.cost is None:
+            self._child(self.cost_unknown, name).inc()
+        else:
+            self._child(self.cost, name, attempt.tier).inc(attempt.cost / 1e9)
+
+    def _child(self, metric: MetricT, *labels: str) -> MetricT:
+        """``metric.labels(...)``, remembered: on every request the library's own look-up would cost as much as routing does."""
+        key = (id(metric), *labels)
+        held = self._children.get(key)
+        if held is None:
+            held = self._children[key] = metric.labels(*labels)
+        return cast(MetricT, held)
 
 
 class _JSONFormatter(logging.Formatter):

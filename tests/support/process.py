@@ -21,20 +21,22 @@ KEY = "tt-process-test-key"
 
 
 class Server:
-    """``trimtab serve`` in ``home``. ``start`` returns when it is ready, ``kill`` is SIGKILL."""
+    """``trimtab serve`` in ``home``. ``start`` returns when it is ready, ``kill`` is SIGKILL. Without ``config`` what is shipped applies."""
 
-    def __init__(self, home: Path, config: str, *, verb: str = "serve") -> None:
+    def __init__(self, home: Path, config: str | None, *, verb: str = "serve") -> None:
         self.home = home
         self.url = ""
         self._verb = verb
-        self._config = home / "trimtab.toml"
-        self._config.write_text(config)
+        self._config: list[str] = []
+        if config is not None:
+            (home / "trimtab.toml").write_text(config)
+            self._config = ["--config", str(home / "trimtab.toml")]
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self, *arguments: str, **environment: str) -> None:
         env = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
         env |= {"TRIMTAB_HOME": str(self.home), "TRIMTAB_API_KEY": KEY, "PYTHONUNBUFFERED": "1", **environment}
-        command = [sys.executable, "-m", "trimtab", self._verb, "--config", str(self._config), "--port", "0", *arguments]
+        command = [sys.executable, "-m", "trimtab", self._verb, *self._config, "--port", "0", *arguments]
         (self.home / "running.json").unlink(missing_ok=True)
         log = (self.home / "server.log").open("ab")
         with log:
@@ -82,7 +84,7 @@ class Server:
 
 
 @asynccontextmanager
-async def server(home: Path, config: str, *arguments: str, verb: str = "serve", **environment: str) -> AsyncIterator[Server]:
+async def server(home: Path, config: str | None, *arguments: str, verb: str = "serve", **environment: str) -> AsyncIterator[Server]:
     running = Server(home, config, verb=verb)
     await running.start(*arguments, **environment)
     try:

@@ -40,6 +40,8 @@ async def _read(ledger: Path, id: str) -> Record:
         record = await store.last() if id == "last" else await store.get(id)
     finally:
         await store.aclose()
+    if record is None and id == "last":
+        raise ConfigError("The ledger is empty: nothing was asked yet.", hint="Ask something: trimtab ask 'Say hello.'")
     if record is None:
         raise ConfigError(f"The ledger knows no decision {id!r}.", hint="The id is in the response header x-trimtab-decision.")
     return record

@@ -94,6 +94,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # a port that is only bound can be bound by others as well
     except OSError as error:
         listening.close()
         raise ConfigError(
@@ -120,6 +121,7 @@ async def _serve(
                 lifespan="off",
                 access_log=False,
                 log_config=None,
+                proxy_headers=False,
                 server_header=False,
                 date_header=False,
                 timeout_graceful_shutdown=round(config.server.drain_seconds),
@@ -132,7 +134,7 @@ async def _serve(
             log(__name__, "listening", url=url, policy=config.policy_hash[:12])
             await server.serve(sockets=[listening])
         finally:
-            home.forget_running()
+            home.forget_running(os.getpid())
 
 
 class _Server(uvicorn.Server):
@@ -155,14 +157,14 @@ async def _welcome(assembly: Assembly, url: str, key: str) -> str:
 {offered}
 Trimtab listens on {url}. Ask it:
 
-  curl {url}/v1/chat/completions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
-    -d '{{"model": "auto", "messages": [{{"role": "user", "content": "Say hello in one sentence."}}]}}'
+curl {url}/v1/chat/completions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
+  -d '{{"model": "auto", "messages": [{{"role": "user", "content": "Say hello in one sentence."}}]}}'
 
 or from Python (pip install openai):
 
-  from openai import OpenAI
-  client = OpenAI(base_url="{url}/v1", api_key="{key}")
-  print(client.chat.completions.create(model="auto", messages=[{{"role": "user", "content": "Say hello."}}]).choices[0].message.content)
+from openai import OpenAI
+client = OpenAI(base_url="{url}/v1", api_key="{key}")
+print(client.chat.completions.create(model="auto", messages=[{{"role": "user", "content": "Say hello."}}]).choices[0].message.content)
 
 or in another terminal: trimtab ask "Say hello." and then: trimtab explain
 """

@@ -97,7 +97,16 @@ def _local_servers(config: Config, weights: Mapping[str, Path], egress: Egress) 
             return answer.status
 
     return {
-        model.id: LlamaServer(Serving(id=model.id, path=weights[model.id], context=model.context, threads=model.threads), probe)
+        model.id: LlamaServer(
+            Serving(
+                id=model.id,
+                path=weights[model.id],
+                model=_by_id(config)[model.id].model,
+                context=model.context,
+                threads=model.threads,
+            ),
+            probe,
+        )
         for model in config.local
         if model.id in weights
     }

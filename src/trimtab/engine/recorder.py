@@ -139,7 +139,7 @@ class Entry:
     def end(self, attempt: AttemptLog, failure: ProviderError | None) -> Attempt:
         done = attempt.end(failure)
         self.attempts.append(done)
-        self._recorder.count_attempt(done)
+        self._recorder.metrics.record_attempt(done)
         return done
 
     def _hand_over_intent(self) -> None:
@@ -209,18 +209,3 @@ class Recorder:
 
     def open(self, request: Request, caller: Caller, decision: Decision) -> Entry:
         return Entry(self, request, caller, decision)
-
-    def count_attempt(self, attempt: Attempt) -> None:
-        metrics, name = self.metrics, attempt.deployment
-        metrics.attempts.labels(name, attempt.failure or "none").inc()
-        if attempt.first_token_us is not None:
-            metrics.first_token.labels(name).observe(attempt.first_token_us / 1e6)
-        if attempt.total_us is not None:
-            metrics.duration.labels(name).observe(attempt.total_us / 1e6)
-        if attempt.usage.input is not None and attempt.usage.output is not None:
-            metrics.tokens.labels(name, "input").inc(attempt.usage.input)
-            metrics.tokens.labels(name, "output").inc(attempt.usage.output)
-        if attempt.cost is None:
-            metrics.cost_unknown.labels(name).inc()
-        else:
-            metrics.cost.labels(name, attempt.tier).inc(attempt.cost / 1e9)

@@ -37,13 +37,15 @@ class State(StrEnum):
 
 
 class Serving(Struct, frozen=True, kw_only=True):
-    """What to serve. ``id`` is also the receiver's id and the model's name; ``context`` is in tokens for each of ``parallel`` requests.
+    """What to serve. ``id`` is also the receiver's id, ``model`` the name that answers carry (default: the id); ``context`` is in tokens
+    for each of ``parallel`` requests.
 
     ``threads`` is ``None`` for as many as fit: the machine's processors but one.
     """
 
     id: str
     path: Path
+    model: str = ""
     context: int = 4096
     threads: int | None = None
     parallel: int = 1
@@ -204,7 +206,7 @@ class LlamaServer:
         return msgspec.json.encode(
             Settings(
                 path=str(serving.path),
-                name=serving.id,
+                name=serving.model or serving.id,
                 port=self._port,
                 api_key=self.key.reveal(),
                 context=serving.context,

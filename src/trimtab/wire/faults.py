@@ -60,10 +60,18 @@ class _Body(Struct):
     type: Raw = ABSENT
     code: Raw = ABSENT
     param: Raw = ABSENT
+    details: Raw = ABSENT
+
+
+class _Details(Struct):
+    """Anthropic's finer reason, such as ``enforced_spend_limit_reached`` behind a ``rate_limit_error`` (its rate-limit documentation)."""
+
+    error_code: Raw = ABSENT
 
 
 _BODY = msgspec.json.Decoder(_Body)
 _BODIES = msgspec.json.Decoder(list[_Body])
+_DETAILS = msgspec.json.Decoder(_Details)
 _SCALAR = msgspec.json.Decoder(str | int)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -73,6 +81,15 @@ def _scalar(raw: Raw) -> str:
         return ""
     try:
         return str(_SCALAR.decode(raw))
+    except _UNREADABLE:
+        return ""
+
+
+def _finer_code(details: Raw) -> str:
+    if not given(details):
+        return ""
+    try:
+        return _scalar(_DETAILS.decode(details).error_code)
     except _UNREADABLE:
         return ""
 
@@ -92,4 +109,6 @@ def read_error(body: bytes) -> UpstreamError:
     except (*_UNREADABLE, IndexError):
         return UpstreamError()
     text = _scalar(Raw(inner)) or _scalar(found.message) or _scalar(found.detail)
-    return UpstreamError(code=_scalar(found.code), type=_scalar(found.type), message=text, param=_scalar(found.param))
+    return UpstreamError(
+        code=_scalar(found.code) or _finer_code(found.details), type=_scalar(found.type), message=text, param=_scalar(found.param)
+    )

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,17 @@ class Running(Struct, frozen=True):
     pid: int
 
 
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    """What the operating system says about ``path``, with the next step."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be used: {error.strerror}.", hint="Set TRIMTAB_HOME to a folder that you may write."
+        ) from None
+
+
 class Home:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,33 +47,42 @@ class Home:
         return self.path / "ledger.sqlite3"
 
     def make(self) -> None:
-        try:
+        with _usable(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"{self.path} cannot be made: {error.strerror}.", hint="Set TRIMTAB_HOME to a folder that you may write."
-            ) from None
 
     def key(self) -> str | None:
         """The client's copy of the key: ``TRIMTAB_API_KEY``, or the file that ``up`` wrote for this user alone."""
         if given := os.environ.get("TRIMTAB_API_KEY"):
             return given
         file = self.path / "key"
-        return file.read_text().strip() if file.exists() else None
+        with _usable(file):
+            return (file.read_text().strip() or None) if file.exists() else None
 
     def keep_key(self, key: str) -> None:
-        descriptor = os.open(self.path / "key", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        path = self.path / "key"
+        with _usable(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(key + "\n")
 
     def keep_running(self, running: Running) -> None:
-        (self.path / "running.json").write_bytes(msgspec.json.encode(running))
+        path = self.path / "running.json"
+        with _usable(path):
+            path.write_bytes(msgspec.json.encode(running))
 
-    def forget_running(self) -> None:
-        (self.path / "running.json").unlink(missing_ok=True)
+    def forget_running(self, pid: int) -> None:
+        """Forget the server ``pid``. What another server of this home has written since stays."""
+        found = self._running()
+        if found is not None and found.pid == pid:
+            (self.path / "running.json").unlink(missing_ok=True)
 
     def running(self) -> Running:
-        file = self.path / "running.json"
-        if not file.exists():
+        found = self._running()
+        if found is None:
             raise ConfigError("No gateway of this folder is running.", hint="Start one with 'trimtab up'.")
-        return msgspec.json.decode(file.read_bytes(), type=Running)
+        return found
+
+    def _running(self) -> Running | None:
+        """``None`` too for a file that a dying server left half written."""
+        try:
+            return msgspec.json.decode((self.path / "running.json").read_bytes(), type=Running)
+        except (OSError, msgspec.MsgspecError):
+            return None

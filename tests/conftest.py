@@ -12,7 +12,7 @@ from trimtab.core.errors import LocalModelError
 from trimtab.local.requantise import requantise
 from trimtab.local.weights import ensure
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
