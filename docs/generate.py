@@ -1,92 +1,170 @@
-"""Writes the reference pages from the code. ``--check`` says which are out of date and writes nothing."""
+"""Writes the reference pages from the code. ``--check`` says which are out of date and writes nothing.
+
+What the code cannot say in a sentence for users (routes, errors, headers) stands in the tables below; a route or an error that is missing
+there stops the generator.
+"""
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import click
 import msgspec
-from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
 from starlette.routing import Route
-from tabulate import tabulate
 
 from trimtab import catalog, config
 from trimtab.cli import cli
-from trimtab.core.decision import LatencyClass, Wish
-from trimtab.core.errors import FailureKind, TrimtabError
-from trimtab.core.zones import DEFAULT_ZONES, Sensitivity
+from trimtab.config import Entry
+from trimtab.core.decision import LatencyClass
+from trimtab.core.errors import AttemptsExhausted, ConfigError, FailureKind, LocalModelError, ProviderError, TrimtabError
+from trimtab.core.zones import Sensitivity
 from trimtab.engine import Admission, Budget, Gateway
 from trimtab.lab.clock import ManualClock
 from trimtab.lab.memory import MemoryStore
 from trimtab.routing.policy import compile_policy
+from trimtab.routing.ranking import WEIGHTS
 from trimtab.server.app import routes
 from trimtab.telemetry import Metrics
+from trimtab.wire.faults import Fault, describe
 
 HERE = Path(__file__).parent / "reference"
+Cells = tuple[object, ...]
+
+ROUTES = {
+    "/v1/chat/completions": "OpenAI Chat Completions, whole or streamed.",
+    "/v1/messages": "Anthropic Messages, whole or streamed.",
+    "/v1/messages/count_tokens": "Anthropic's token count, estimated here; nothing is sent anywhere.",
+    "/v1/models": "Deployments and wishes, in the shape of the caller's SDK.",
+    "/v1/models/{id}": "One deployment.",
+    "/-/decisions/{id}": "The whole record of one request, as `trimtab explain --json` prints it.",
+    "/healthz": "200 while the process lives. No key.",
+    "/readyz": "200 when the ledger answers and a deployment is configured, else 503 with the reason. No key.",
+    "/metrics": "Prometheus text format. No key.",
+}
+
+REQUEST_HEADERS: list[Cells] = [
+    ("`authorization`", "`Bearer tt-...`", "The gateway's key. `x-api-key: tt-...` does the same."),
+    (
+        "`x-trimtab-latency`",
+        ", ".join(f"`{name}`" for name in LatencyClass),
+        "What a second of waiting costs. Default: interactive.",
+    ),
+    (
+        "`x-trimtab-sensitivity`",
+        ", ".join(f"`{name}`" for name in Sensitivity),
+        "What the request carries, separated by commas. Labels add to what is found and remove nothing.",
+    ),
+    ("`x-trimtab-task`", "a name", "Lets a reserve deployment answer that is `certified_for` this task."),
+]
+
+ANSWER_HEADERS: list[Cells] = [
+    ("`x-trimtab-decision`", "The id of the decision: `trimtab explain ID`. On errors too, once there is a record."),
+    ("`x-should-retry`", "`false` where the gateway has done all that retrying can do. The official SDKs obey it."),
+    ("`retry-after`", "Seconds, where the upstream or the gateway said so."),
+]
+
+ERRORS = {
+    "TrimtabError": "A fault of the gateway's own. Its log names the place.",
+    "LedgerError": "The event log takes no rows: disk full, locked or damaged. Without a record there is no complete answer.",
+    "Overloaded": "More requests under way than `[server] max_concurrency`.",
+    "RequestError": "The request asks for what no deployment can do.",
+    "MalformedRequest": "The body or a header cannot be read; `param` names the field.",
+    "Unauthenticated": "No key, or one that is not known here.",
+    "UnknownModel": "No deployment has that name.",
+    "BodyTooLarge": "Longer than `[server] max_body_bytes`.",
+    "RefusalError": "Nobody may, or nobody can.",
+    "EgressRefused": "The check in front of every outgoing byte said no.",
+    "NoDeployment": "The plan is empty; the message has a reason for each deployment.",
+    "BudgetExhausted": "`[budget] usd_per_day` is spent.",
+}
+
+KINDS = {
+    FailureKind.TRANSIENT: "No connection, a time-out, a 5xx, a cut stream. 504 for a time-out, 503 for an overloaded upstream.",
+    FailureKind.RATE_LIMIT: "Too many requests.",
+    FailureKind.QUOTA: "The operator's account at the provider is empty.",
+    FailureKind.CREDENTIAL: "The provider does not take the operator's key.",
+    FailureKind.MODEL_GONE: "The provider does not know the model, or no longer.",
+    FailureKind.REGION: "The provider does not serve this region.",
+    FailureKind.CONTEXT_LENGTH: "Too long for this model; only a longer window is tried next.",
+    FailureKind.CONTENT_FILTER: "The provider declined the content. Nobody shops for a laxer model.",
+    FailureKind.CALLER_FAULT: "The provider says that the request is wrong.",
+    FailureKind.UNKNOWN: "None of the above.",
+}
 
 
 def page(title: str, lead: str, *parts: str) -> str:
-    return "\n\n".join([f"# {title}", f"<!-- Generated by `make docs`. -->\n{lead}", *parts]) + "\n"
+    return "\n\n".join([f"# {title}", "<!-- Generated by `make docs`. -->", lead, *parts]) + "\n"
 
 
-def grid(headers: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-    return tabulate(
-        [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows],
-        headers,
-        tablefmt="github",
-        disable_numparse=True,
-    )
+def grid(headers: tuple[str, ...], rows: list[Cells]) -> str:
+    lines = [headers, tuple("---" for _ in headers), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(cell: object) -> str:
+    return str(cell).replace("|", "\\|").replace("\n", " ")
+
+
+# -- configuration
 
 
 def configuration() -> str:
-    rows: list[tuple[object, ...]] = [
-        (f"`{row.key}`", row.type, f"`{row.default}`" if row.default else "", row.meaning) for row in config.reference()
+    sections = [
+        f"## {name}\n\n{grid(('key', 'type', 'default', 'meaning'), [_key(entry) for entry in entries])}"
+        for name, entries in groupby(config.reference(), _table_of)
     ]
+    prices = grid(("key", "type", "default", "meaning"), [_key(entry) for entry in config.prices_reference()])
     return page(
         "Configuration",
-        "Every key of the TOML file. An unknown key is an error that names the nearest one.",
-        grid(("key", "type", "default", "meaning"), rows),
+        "Every key of the TOML file. An unknown key is an error that names the nearest one. A table whose name ends in `[]` may repeat:\n"
+        "`deployment[].id` is the key `id` under `[[deployment]]`. An empty default means that the key is required.\n\n"
+        "Without a file the [shipped default](../../src/trimtab/config/default.toml) applies; it shows every key with a comment.",
+        *sections,
+        f"## The prices file\n\nThe file that `prices_file` names. Its rows go before the shipped price list.\n\n{prices}",
     )
 
 
-def verbs(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    if isinstance(command, click.Group):
-        for name, child in sorted(command.commands.items()):
-            yield from verbs(child, f"{path} {name}")
-    else:
-        yield path, command
+def _table_of(entry: Entry) -> str:
+    head, dot, _ = entry.key.partition(".")
+    if not dot:
+        return "Top level"
+    return f"[[{head.removesuffix('[]')}]]" if head.endswith("[]") else f"[{head}]"
+
+
+def _key(entry: Entry) -> Cells:
+    return f"`{entry.key}`", entry.type, f"`{entry.default}`" if entry.default else "", entry.meaning
+
+
+# -- command line
+
+
+def verbs(command: click.Command, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
+    """The path and the help of every verb that does something."""
+    name = "trimtab" if parent is None else command.name
+    with click.Context(
+        command, parent=parent, info_name=name, terminal_width=100, max_content_width=100, **command.context_settings
+    ) as context:
+        if isinstance(command, click.Group):
+            for child in sorted(command.commands.values(), key=lambda child: child.name or ""):
+                yield from verbs(child, context)
+        else:
+            yield context.command_path, command.get_help(context)
 
 
 def command_line() -> str:
-    parts = []
-    for path, command in verbs(cli, "trimtab"):
-        with click.Context(command, info_name=path) as context:
-            parts.append(f"## {path}\n\n```text\n{command.get_help(context)}\n```")
-    return page("Command line", "Every verb, as `--help` prints it.", *parts)
-
-
-def http() -> str:
-    rows: list[tuple[object, ...]] = []
-    for route in app_routes():
-        methods = ", ".join(sorted((route.methods or set()) - {"HEAD"}))
-        about = inspect.getdoc(route.endpoint) or inspect.getdoc(type(route.endpoint)) or ""
-        rows.append((methods, f"`{route.path}`", about.split("\n\n")[0]))
-    headers = [
-        ("`x-trimtab-latency`", ", ".join(LatencyClass), "how much waiting costs"),
-        ("`x-trimtab-sensitivity`", "classes, separated by commas", "what the request carries; labels only ever raise"),
-        ("`x-trimtab-task`", "a name", "lets a reserve deployment certified for that task answer"),
-    ]
-    wishes = ", ".join(f"`{wish}`" for wish in Wish)
     return page(
-        "HTTP",
-        f"The routes, and the request headers of ours. `model` is a deployment, a model, or one of {wishes}. Every answer has one header of ours, "
-        "`x-trimtab-decision`: the id that `trimtab explain` takes.",
-        grid(("method", "path", "what it is"), rows),
-        grid(("request header", "values", "meaning"), [tuple(row) for row in headers]),
+        "Command line",
+        "Every verb, as `--help` prints it. Three variables of the environment stand in for options: `TRIMTAB_CONFIG` for `--config`,\n"
+        "`TRIMTAB_HOME` for the folder of ledger, weights and key (default: `.trimtab` here), `TRIMTAB_API_KEY` for the key.",
+        *(f"## {path}\n\n```text\n{text}\n```" for path, text in verbs(cli)),
     )
+
+
+# -- HTTP
 
 
 def app_routes() -> list[Route]:
@@ -106,47 +184,136 @@ def app_routes() -> list[Route]:
     return routes(gateway, Admission([], 1), ledger, 1)
 
 
+def path_of(route: Route) -> str:
+    return route.path.replace(":path}", "}")
+
+
+def http() -> str:
+    rows: list[Cells] = [
+        (", ".join(sorted((route.methods or set()) - {"HEAD"})) or "POST", f"`{path_of(route)}`", ROUTES[path_of(route)])
+        for route in app_routes()
+    ]
+    wishes: list[Cells] = [
+        (f"`{wish}`", *(f"{percent} %" for percent in (weights.tokens, weights.wrong, weights.wait)))
+        for wish, weights in WEIGHTS.items()
+    ]
+    return page(
+        "HTTP",
+        "`model` in a request is the id of a deployment, the name of a model, or a wish.\n"
+        "The `model` of an answer is the one that answered.",
+        f"## Routes\n\n{grid(('method', 'path', 'what it is'), rows)}",
+        "## Wishes\n\nWhat each part of the expected money counts for. `auto:fast` may also use a deployment that is kept in reserve.\n\n"
+        + grid(("model", "tokens", "wrong answer", "waiting"), wishes),
+        f"## Request headers\n\n{grid(('header', 'values', 'meaning'), REQUEST_HEADERS)}",
+        f"## Answer headers\n\n{grid(('header', 'meaning'), ANSWER_HEADERS)}",
+    )
+
+
+# -- metrics
+
+
+def metric_rows() -> list[Cells]:
+    rows: list[Cells] = []
+    for metric in vars(Metrics()).values():
+        if isinstance(metric, MetricWrapperBase):
+            family = next(iter(metric.describe()))
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+            rows.append((f"`{name}`", family.type, labels, family.documentation))
+    return sorted(rows, key=str)
+
+
 def metrics() -> str:
-    registry: CollectorRegistry = Metrics().registry
-    rows: list[tuple[object, ...]] = [(f"`{family.name}`", family.type, family.documentation) for family in registry.collect()]
     return page(
         "Metrics",
-        "What `GET /metrics` tells, in the Prometheus text format. No label ever holds content.",
-        grid(("metric", "type", "meaning"), sorted(rows, key=str)),
+        "What `GET /metrics` tells, in the Prometheus text format. No label holds content of a request.",
+        grid(("metric", "type", "labels", "meaning"), metric_rows()),
     )
+
+
+# -- errors
+
+
+def error_tree(kind: type[TrimtabError] = TrimtabError) -> Iterator[type[TrimtabError]]:
+    """Every error that a client can get, each once."""
+    if kind not in (ConfigError, LocalModelError):
+        yield kind
+        for child in kind.__subclasses__():
+            yield from error_tree(child)
+
+
+def seen_as(kind: FailureKind) -> Fault:
+    """What the client is told when every attempt failed in this way."""
+    first = ProviderError(kind, "")
+    return describe(AttemptsExhausted(first, {"a deployment": kind}) if kind.try_next else first)
 
 
 def errors() -> str:
-    def tree(kind: type[TrimtabError]) -> Iterator[type[TrimtabError]]:
-        yield kind
-        for child in kind.__subclasses__():
-            yield from tree(child)
-
-    rows: list[tuple[object, ...]] = [
-        (f"`{kind.code}`", kind.status, (inspect.getdoc(kind) or "").split("\n\n")[0]) for kind in tree(TrimtabError)
+    rows: list[Cells] = [
+        (f"`{kind.code}`", kind.status, ERRORS[kind.__name__])
+        for kind in error_tree()
+        if not issubclass(kind, ProviderError | AttemptsExhausted)
     ]
-    kinds: list[tuple[object, ...]] = [(f"`{kind}`", kind.try_next, kind.cools) for kind in FailureKind]
+    kinds: list[Cells] = [
+        (
+            f"`{kind}`",
+            f"`{seen_as(kind).code}`",
+            seen_as(kind).status,
+            "yes" if kind.try_next else "no",
+            "yes" if kind.cools else "no",
+            KINDS[kind],
+        )
+        for kind in FailureKind
+    ]
     return page(
         "Errors",
-        "The codes a client can see, and how a failed upstream attempt is classified.",
-        grid(("code", "status", "meaning"), rows),
-        grid(("failure kind", "another deployment is tried", "speaks against the deployment"), kinds),
+        "Errors come in the body of the client's own protocol. Each message ends with the next step.",
+        f"## The gateway's own\n\n{grid(('code', 'status', 'when'), rows)}",
+        "## Kinds of upstream failure\n\n"
+        "How a failed attempt is classified; code and status that the client gets when no other deployment answered; whether another\n"
+        "deployment is tried; and whether the failure counts against the deployment, which then rests for a while. Where the kind has no\n"
+        "code of its own, the upstream's stands in place of the one shown, and where the request is to blame so does its 4xx status.\n\n"
+        + grid(("kind", "code", "status", "tried elsewhere", "cools down", "what happened"), kinds),
     )
 
 
+# -- catalog
+
+
 def facts() -> str:
-    providers: list[tuple[object, ...]] = [
-        (row.name, row.dialect, row.base_url, row.key_env or "-", row.tier, row.zone) for row in catalog.providers().values()
+    providers: list[Cells] = [
+        (f"`{row.name}`", row.dialect, row.base_url, f"`{row.key_env}`" if row.key_env else "-", row.tier, row.zone)
+        for row in catalog.providers().values()
     ]
-    starters: list[tuple[object, ...]] = [(row.key_env, row.provider, row.model, row.tier) for row in catalog.starters()]
+    starters: list[Cells] = [(f"`{row.key_env}`", row.provider, row.model, row.tier) for row in catalog.starters()]
+    weights: list[Cells] = [
+        (f"`{row.name}`", f"{row.parameters / 1e9:.3g} B", f"{row.bytes / 1e6:,.0f} MB", row.licence, f"`{row.sha256}`", row.source)
+        for row in catalog.weights()
+    ]
+    cards: list[Cells] = [
+        (
+            f"`{row.name}`",
+            row.context_window or "-",
+            ", ".join(sorted(row.capabilities)) or "-",
+            f"{row.ability.score} ({row.ability.benchmark})" if row.ability else "-",
+            row.licence or "-",
+        )
+        for row in catalog.card_rows()
+    ]
+    prices = catalog.price_list()
     return page(
-        "Providers, zones and classes",
-        "The rows that ship. A `[[provider]]` table of your own in the configuration adds one.",
-        grid(("provider", "dialect", "base URL", "key", "tier", "zone"), providers),
-        "## Starters\n\nWith a key in the environment these appear by themselves.",
-        grid(("key", "provider", "model", "tier"), starters),
-        f"## Zones\n\nMost trusted first: {', '.join(f'`{zone}`' for zone in DEFAULT_ZONES)}.",
-        f"## Sensitivity classes\n\n{', '.join(f'`{name}`' for name in Sensitivity)}.",
+        "What is shipped",
+        "Facts about the world, as rows of data; each row in `src/trimtab/catalog/data` also says where and when it was read.",
+        "## Providers\n\nA `[[provider]]` table of your own adds one. The zone is that of the address as shown;\n"
+        "an address on loopback is in zone `local`, a private one in `on_prem`.\n\n"
+        + grid(("provider", "dialect", "address", "key", "tier", "zone"), providers),
+        "## Starters\n\nDeployments that appear when the key is in the environment and `[starters] enabled` is true.\n\n"
+        + grid(("key", "provider", "model", "tier"), starters),
+        "## Weights\n\nWhat `trimtab up` and `trimtab models pull` can fetch, each held against its SHA-256.\n\n"
+        + grid(("name", "parameters", "size", "licence", "sha256", "source"), weights),
+        "## Model cards\n\nA dash is unknown. A model without a figure of ability is given that of its tier, and the decision says so.\n\n"
+        + grid(("card", "context", "capabilities", "ability", "licence"), cards),
+        f"## Prices\n\n{prices.version}, from {prices.source}. A model that is not in it has no price, which is never the price 0.",
     )
 
 
@@ -156,22 +323,23 @@ PAGES = {
     "http.md": http,
     "metrics.md": metrics,
     "errors.md": errors,
-    "facts.md": facts,
+    "catalog.md": facts,
 }
 
 
 def main() -> None:
+    check = "--check" in sys.argv
     stale = []
     for name, write in PAGES.items():
         text, file = write(), HERE / name
         if not file.exists() or file.read_text() != text:
             stale.append(name)
-            if "--check" not in sys.argv:
+            if not check:
                 HERE.mkdir(exist_ok=True)
                 file.write_text(text)
     if stale:
-        print(f"{'out of date' if '--check' in sys.argv else 'written'}: {', '.join(stale)}")
-    sys.exit(bool(stale) and "--check" in sys.argv)
+        print(f"{'out of date' if check else 'written'}: {', '.join(stale)}")
+    sys.exit(bool(stale) and check)
 
 
 if __name__ == "__main__":

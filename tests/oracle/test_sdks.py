@@ -121,17 +121,17 @@ async def test_openai_parallel_tools(gateway: Server, upstream: FaultyUpstream, 
         answer = await client.chat.completions.create(model=model, messages=asked, tools=tools)
         assert answer.choices[0].finish_reason == "tool_calls"
         message = answer.choices[0].message
-    assert message.tool_calls
-    assert [(call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls] == [
+    made = [call for call in message.tool_calls or [] if call.type == "function"]
+    assert [(call.function.name, json.loads(call.function.arguments)) for call in made] == [
         (call.name, json.loads(call.arguments)) for call in TOOLS.calls
     ]
-    assert len({call.id for call in message.tool_calls}) == len(TOOLS.calls)
-    results = [{"role": "tool", "tool_call_id": call.id, "content": "sunny"} for call in message.tool_calls]
+    assert len({call.id for call in made}) == len(TOOLS.calls)
+    results = [{"role": "tool", "tool_call_id": call.id, "content": "sunny"} for call in made]
     history: Any = [*asked, message.model_dump(exclude_none=True, exclude={"parsed"}), *results]
     final = await client.chat.completions.create(model=model, messages=history, tools=tools)
     assert final.choices[0].message.content == "Both are sunny."
     sent = json.dumps(json.loads(upstream.exchanges[-1].request.body))
-    assert all(call.id in sent for call in message.tool_calls)
+    assert all(call.id in sent for call in made)
 
 
 @BOTH

@@ -19,6 +19,7 @@ MANY_PARAMETERS: dict[tuple[str, str], str] = {
     ("trimtab.core.errors", "__init__"): "ProviderError: one keyword per fact of a failure",
 }
 BROAD_EXCEPT: dict[str, str] = {
+    "trimtab.server.inference": "the edge of the server: a fault of our own is a 500 in the client's protocol, and a line in the log",
     "trimtab.store.sqlite.writer": "whoever waits for a row of a dead thread waits for ever: the thread outlives any defect",
     "trimtab.signals.reading": "a reader that fails takes its careful value, and the evidence says so",
     "trimtab.local.supervisor": "a health check that fails, however it fails, means that nobody answered",

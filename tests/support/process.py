@@ -21,7 +21,7 @@ KEY = "tt-process-test-key"
 
 
 class Server:
-    """``trimtab serve`` in ``home``. ``start`` returns when it is ready, ``kill`` is SIGKILL. Without ``config`` what is shipped applies."""
+    """``trimtab serve`` in ``home``; without ``config`` the shipped one applies. ``start`` returns when ready, ``kill`` is SIGKILL."""
 
     def __init__(self, home: Path, config: str | None, *, verb: str = "serve") -> None:
         self.home = home

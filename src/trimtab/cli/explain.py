@@ -67,7 +67,7 @@ def page(record: Record) -> str:
             ("tokens", tokens),
             ("needs", signals.needs),
             ("policy", decision.policy[:12]),
-            *((f"  {name}", text) for name, text in signals.evidence),
+            *((f"- {name}", text) for name, text in signals.evidence),
         ]
     )
     return "\n\n".join([head, _choices(decision), _attempts(record), _bill(record)])
@@ -132,7 +132,9 @@ def why(record: Record) -> str:
     classes = ", ".join(sorted(decision.signals.sensitivity))
     refused = len(decision.rejected)
     considered = len(decision.plan) + len(decision.spare)
+    failed = [f"{attempt.deployment} failed ({attempt.failure})" for attempt in outcome.attempts[:-1]] if outcome else []
+    after = f", after {', '.join(failed)}" if failed else ""
     return (
-        f"{answered.deployment} ({answered.tier}, zone {answered.zone}): best of {considered} admitted, {refused} not; "
+        f"{answered.deployment} ({answered.tier}, zone {answered.zone}): best of {considered} admitted, {refused} not{after}; "
         f"data {classes}, complexity {decision.signals.complexity:.2f}; cost {usd(answered.cost)}; trimtab explain {record.intent.id}"
     )

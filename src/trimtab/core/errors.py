@@ -166,7 +166,7 @@ class FailureKind(StrEnum):
         return self in (FailureKind.CALLER_FAULT, FailureKind.CONTENT_FILTER, FailureKind.CONTEXT_LENGTH)
 
 
-UNSENT = frozenset({"connect", "connect_timeout", "tls"})
+UNSENT = frozenset({"connect", "connect_timeout", "tls", "egress_refused"})
 """``ProviderError.detail`` of attempts whose request never left."""
 
 

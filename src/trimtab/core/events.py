@@ -98,11 +98,14 @@ class Frame(Struct, frozen=True):
     @property
     def has_content(self) -> bool:
         """True once the model has said something: from here on nobody may change the deployment."""
-        return any(isinstance(event, _CONTENT) for event in self.events)
+        for event in self.events:  # noqa: SIM110 (a plain loop: this runs for every token)
+            if isinstance(event, _CONTENT):
+                return True
+        return False
 
     @property
     def is_last(self) -> bool:
-        return any(isinstance(event, Ended) for event in self.events)
+        return bool(self.events) and isinstance(self.events[-1], Ended)
 
 
 def merge_usage(before: Usage, after: Usage) -> Usage:

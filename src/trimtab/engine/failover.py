@@ -13,10 +13,11 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from msgspec import Struct
 
 from trimtab.core.catalog import Deployment
-from trimtab.core.errors import AttemptsExhausted, FailureKind, ProviderError
+from trimtab.core.errors import AttemptsExhausted, EgressRefused, FailureKind, ProviderError
 from trimtab.core.events import Frame
 from trimtab.core.messages import Request
 from trimtab.core.units import Clock, Deadline
+from trimtab.engine.patience import Patience
 from trimtab.engine.recorder import AttemptLog, Entry
 from trimtab.providers import Provider
 from trimtab.routing.fleet import Fleet
@@ -71,6 +72,9 @@ class Failover:
                     if error.kind is FailureKind.CONTEXT_LENGTH:
                         too_short = deployment.card.context_window or 0
                     continue
+                except EgressRefused:
+                    self._ended(entry, attempt, ProviderError(FailureKind.UNKNOWN, "Not sent.", detail="egress_refused"))
+                    raise
                 except BaseException:
                     self._ended(entry, attempt, None)
                     raise
@@ -116,26 +120,30 @@ class Failover:
         for frame in held:
             yield frame
         frame = last
-        idle = patience = attempt.deployment.timeouts.idle
+        idle = left = attempt.deployment.timeouts.idle
+        patience = Patience()
         try:
             while not frame.is_last:
                 yield frame
                 began = self._clock.monotonic()
-                frame = await self._next(rest, attempt.deployment, limit.capped(began, patience), limit)
+                frame = await self._next(patience, rest, attempt.deployment, min(left, limit.remaining(began)), limit)
                 attempt.see(frame)
                 # What only keeps the connection alive is passed on, and buys no time.
-                patience = idle if frame.events else patience - (self._clock.monotonic() - began)
+                left = idle if frame.events else left - (self._clock.monotonic() - began)
         except ProviderError as error:
             self._ended(entry, attempt, error)
             raise
+        finally:
+            patience.rest()
         self._ended(entry, attempt, None)
         yield frame
 
-    async def _next(self, frames: AsyncIterator[Frame], deployment: Deployment, until: Deadline, limit: Deadline) -> Frame:
+    async def _next(
+        self, patience: Patience, frames: AsyncIterator[Frame], deployment: Deployment, seconds: float, limit: Deadline
+    ) -> Frame:
         """The next frame. Only the wait for the upstream is timed: a client that reads slowly is no fault of the upstream."""
         try:
-            async with asyncio.timeout_at(_loop_time(until, self._clock.monotonic())):
-                return await anext(frames)
+            return await patience.wait(anext(frames), seconds)
         except TimeoutError:
             detail = "total_timeout" if limit.remaining(self._clock.monotonic()) == 0 else "idle_timeout"
             raise ProviderError(

@@ -116,6 +116,9 @@ class Gateway:
             error.decision_id = entry.id
             entry.close(_outcome_of(error), error.code)
             raise
+        except Exception as error:
+            entry.close(OutcomeKind.FAILED, type(error).__name__)
+            raise
         finally:
             # Reached unclosed only when the client has left: the record is handed over without waiting.
             entry.close(OutcomeKind.COMPLETE if entry.finished else OutcomeKind.CANCELLED)

@@ -9,6 +9,7 @@ It knows nothing of protocols. A status that is not 2xx is an answer like any ot
 
 from __future__ import annotations
 
+import functools
 import io
 import ipaddress
 import ssl
@@ -189,7 +190,7 @@ class Egress:
                     data=io.BytesIO(body) if body is not None and len(body) > _AT_ONCE else body,
                     headers=said,
                     allow_redirects=False,
-                    proxy=None if _on_this_machine(url) else self._proxy,
+                    proxy=None if _on_this_machine(url.host or "") else self._proxy,
                     timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout),
                 )
             except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -254,8 +255,8 @@ def _headers(receiver: Receiver, given: Mapping[str, str]) -> dict[str, str]:
     return {**said, **{name.lower(): secret.reveal() for name, secret in receiver.headers.items()}}
 
 
-def _on_this_machine(url: URL) -> bool:
-    host = url.host or ""
+@functools.cache
+def _on_this_machine(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

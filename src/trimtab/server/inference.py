@@ -65,6 +65,8 @@ class Endpoint:
             await self.refuse(error, send)
         except ClientGone:
             return
+        except Exception as error:
+            await self.refuse(_public(error), send)
 
     async def answer(self, body: bytes, caller: Caller, receive: Receive, send: Send) -> None:
         raise TypeError(f"{type(self).__name__} answers nothing")
@@ -174,6 +176,14 @@ class CountTokens(Endpoint):
     async def answer(self, body: bytes, caller: Caller, receive: Receive, send: Send) -> None:
         decision = self.gateway.consider(MESSAGES.decode_count_request(body), caller)
         await send_json(send, 200, MESSAGES.encode_count(decision.signals.input_tokens))
+
+
+def _public(error: Exception) -> TrimtabError:
+    """The error as the client may see it. The text of a fault of our own may quote a request: neither client nor log gets it."""
+    if isinstance(error, TrimtabError):
+        return error
+    log(__name__, "unexpected error", level=logging.ERROR, error=error)
+    return TrimtabError("The gateway failed in a way it did not expect. Its log names the place.")
 
 
 async def _watch(receive: Receive, work: asyncio.Task[None]) -> None:
