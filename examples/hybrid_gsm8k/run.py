@@ -141,7 +141,8 @@ class Run:
         for question in self._waiting:
             self._answered.append(await self._ask(question))
             done = len(self._answered)
-            print(f"\r{self._plan.name}: {done}/{len(self._plan.questions)}", end="", file=sys.stderr)
+            if sys.stderr.isatty() or done % 100 == 0:
+                print(f"\r{self._plan.name}: {done}/{len(self._plan.questions)}", end="", file=sys.stderr)
             if done == self._plan.kill_at:
                 self._up.clear()
                 await asyncio.to_thread(self._server.kill_and_restart)

@@ -7,6 +7,7 @@ they are worth. A learned estimate replaces this file's numbers, not its place.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set as AbstractSet
 from math import log10
 
@@ -139,6 +140,9 @@ _SMALL_TALK = frozenset(
 _SYMBOLS = "=+*/^<>\\{}|∑∫√≤≥"
 
 
+_DIGIT = re.compile(r"\d")
+
+
 def excerpt(question: str) -> str:
     """What of the question is read."""
     if len(question) <= LOOK_AT:
@@ -152,7 +156,7 @@ def complexity(text: str, words: list[str], *, turns: int, tools: bool) -> tuple
     symbols = sum(map(text.count, _SYMBOLS))
     features = {
         "length": min(1.0, max(0.0, log10(len(words) + 1) - 0.5) / 2),
-        "maths": min(1.0, (_share(kinds, _MATHS) + min(symbols, 12)) / 12 + 0.25 * any(map(str.isdigit, text))),
+        "maths": min(1.0, (_share(kinds, _MATHS) + min(symbols, 12)) / 12 + 0.25 * (_DIGIT.search(text) is not None)),
         "code": min(1.0, _share(kinds, _CODE) / 4 + ("```" in text)),
         "reasoning": min(1.0, _share(kinds, _REASONING) / 4),
         "constraints": min(1.0, _share(kinds, _CONSTRAINTS) / 6),
