@@ -61,7 +61,7 @@ def test_a_starter_names_a_provider_its_key_and_a_card_that_there_are() -> None:
         assert found.name == starter.card
         assert found == catalog.card(starter.model), "the model's own name leads to the same card"
         assert found.context_window is not None
-        assert Capability.TOOLS in found.capabilities
+        assert Capability.TOOLS in (found.capabilities or ())
 
 
 def test_each_key_starts_one_to_three_deployments() -> None:
@@ -128,7 +128,7 @@ def test_abilities_are_what_the_published_results_give() -> None:
             for name, theirs in IN_THE_RESULTS.items():
                 if theirs in row:
                     scores[name].append(row[theirs])
-    shipped = {row.name: row.ability for row in catalog.card_rows() if row.ability is not None}
+    shipped = {row.name: row.ability for row in catalog.card_rows() if row.ability is not None and not row.ability.assumed}
     assert IN_THE_RESULTS.keys() == shipped.keys()
     for name, ability in shipped.items():
         assert (round(fmean(scores[name]), 4), len(scores[name])) == (ability.score, ability.questions), name

@@ -38,6 +38,7 @@ def test_the_shipped_default_has_the_local_model_as_a_reserve_and_nothing_else()
     local = only(config)
     assert (local.id, local.zone, local.tier, local.price, local.reserve) == ("local", "local", Tier.SELF_HOSTED, FREE, True)
     assert local.card.context_window == 4096, "what fits is what the server is started with"
+    assert local.card.capabilities is not None
     assert Capability.TOOLS not in local.card.capabilities
     assert not load(None, {}, local=False).deployments
     assert config.credentials == {}
@@ -220,7 +221,7 @@ def test_a_card_of_ones_own(tmp_path: Path) -> None:
 def test_better_weights_take_one_line(tmp_path: Path) -> None:
     listed = loaded(tmp_path, '[[local]]\nid = "l"\nweights = "qwen3-4b"\n')
     assert only(listed).reserve is False
-    assert Capability.TOOLS in only(listed).card.capabilities
+    assert Capability.TOOLS in (only(listed).card.capabilities or ())
     ours = loaded(
         tmp_path, '[[local]]\nid = "l"\nweights = "models/ours.gguf"\ncontext = 2048\nreserve = true\ncertified_for = ["t"]\n'
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from trimtab.core.catalog import Tier
@@ -22,11 +23,16 @@ def attempt(
         first_token_us=first_us,
         total_us=total_us,
         failure=failure,
+        finish_reason="stop" if first_us is not None and failure is None else None,
         usage=Usage(output=output),
     )
 
 
 GOOD = attempt(first_us=500_000, total_us=1_500_000, output=101)
+
+
+WHOLE = msgspec.structs.replace(GOOD, first_token_us=None)
+"""An answer that came in one piece."""
 
 
 class Bench:
@@ -140,6 +146,13 @@ def test_the_clients_fault_shows_that_the_deployment_is_there(bench: Bench, kind
 def test_an_unknown_failure_says_nothing(bench: Bench) -> None:
     bench.did(*[attempt(FailureKind.UNKNOWN)] * 9)
     assert bench.refusal == ""
+
+
+def test_a_whole_answer_tells_a_rate_and_no_time_to_first_token(bench: Bench) -> None:
+    bench.did(WHOLE)
+    door = bench.fleet.snapshot().door("d")
+    assert door.ttft is None
+    assert door.rate == pytest.approx(100 / 1.5)
 
 
 def test_speed_is_a_moving_average(bench: Bench) -> None:

@@ -70,10 +70,16 @@ def test_assumed_ability_and_speed_are_named() -> None:
     fleet = policy([deployment("bare", ability=None, price=FREE)])
     (step,) = decide(fleet, Ask(), signals(), HEALTHY).plan
     assert step.score.assumptions == ("ability 0.60 assumed for tier managed", "speed assumed for its tier")
-    guessed = ModelCard(name="guessed", ability=Ability(0.5, "b", "s", assumed=True))
+    guessed = ModelCard(name="guessed", capabilities=frozenset(), ability=Ability(0.5, "b", "s", assumed=True))
     fleet = policy([deployment("guess", card=guessed, price=FREE)])
     (step,) = decide(fleet, Ask(), signals(), FleetState({"guess": Door(ttft=1, rate=10)})).plan
     assert step.score.assumptions == ("ability 0.50 is a guess of the catalogue",)
+
+
+def test_unknown_capabilities_admit_and_are_named_as_a_guess() -> None:
+    fleet = policy([deployment("unheard of", card=ModelCard(name="unheard of"))])
+    (step,) = decide(fleet, Ask(), signals(needs=(Capability.TOOLS,)), HEALTHY).plan
+    assert any("capabilities unknown" in words for words in step.score.assumptions)
 
 
 @pytest.mark.parametrize("named", ["b", "b-model", "b-card"])
@@ -89,7 +95,13 @@ def test_a_named_model_is_honoured_by_every_name_it_has(named: str) -> None:
         (deployment("x", zone="local"), "model", Ask(named="other"), (), HEALTHY),
         (deployment("x", zone="eu_processor"), "zone", Ask(), (), HEALTHY),
         (deployment("x", zone="unheard of"), "zone", Ask(), (), HEALTHY),
-        (deployment("x", zone="local", card=ModelCard(name="blind")), "capability", Ask(), (Capability.VISION,), HEALTHY),
+        (
+            deployment("x", zone="local", card=ModelCard(name="blind", capabilities=frozenset())),
+            "capability",
+            Ask(),
+            (Capability.VISION,),
+            HEALTHY,
+        ),
         (deployment("x", zone="local", card=ModelCard(name="short", context_window=1_399)), "context_window", Ask(), (), HEALTHY),
         (deployment("x", zone="local", region="us"), "region", Ask(), (), HEALTHY),
         (deployment("x", zone="local"), "region", Ask(), (), HEALTHY),

@@ -134,7 +134,7 @@ async def test_a_place_that_cannot_be_used_is_named_with_the_next_step(tmp_path:
     for name, words in (
         ("text/log.db", r"cannot be created.*\[store\]"),
         ("text", r"not an SQLite database.*another path"),
-        ("", r"may not open or write.*who owns"),
+        ("", r"is a folder.*Name a file"),
     ):
         with pytest.raises(LedgerError, match=words) as caught:
             await SQLiteStore.open(tmp_path / name, writer="w")

@@ -49,6 +49,7 @@ class AbilityRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     score: Annotated[float, Meta(ge=0, le=1, description="Share of right answers, 0 to 1.")]
     benchmark: Annotated[str, Meta(description="The benchmark's name. The shipped cards use MMLU-Pro: compare like with like.")]
     questions: Annotated[Count | None, Meta(description="How many questions were asked.")] = None
+    assumed: Annotated[bool, Meta(description="Is it a guess? The decision then says so.")] = False
     source: Source
 
 
@@ -79,7 +80,7 @@ class CardRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             context_window=self.context_window,
             max_output=self.max_output,
             capabilities=self.capabilities,
-            ability=None if ability is None else Ability(ability.score, ability.benchmark, ability.source),
+            ability=None if ability is None else Ability(ability.score, ability.benchmark, ability.source, assumed=ability.assumed),
             licence=self.licence,
             parameters=self.parameters,
             source=self.source,

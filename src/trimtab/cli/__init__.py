@@ -11,6 +11,7 @@ from trimtab.cli.ask import ask
 from trimtab.cli.config import config
 from trimtab.cli.explain import explain
 from trimtab.cli.lab import lab
+from trimtab.cli.ledger import ledger
 from trimtab.cli.models import models
 from trimtab.cli.serve import serve, up
 from trimtab.core.errors import TrimtabError
@@ -24,7 +25,7 @@ def cli() -> None:
     """A hybrid LLM gateway: each request goes to the cheapest deployment that will answer it well and is allowed to see it."""
 
 
-for verb in (up, serve, ask, explain, models, config, lab):
+for verb in (up, serve, ask, explain, models, config, ledger, lab):
     cli.add_command(verb)
 
 

@@ -26,10 +26,11 @@ _CARRIED = frozenset({Sensitivity.UNREADABLE})
     "--model", default="auto", show_default=True, help="A deployment, a model, or auto, auto:fast, auto:cheap, auto:best."
 )
 @click.option("--label", "labels", multiple=True, help="A sensitivity class that the question carries. May be given several times.")
+@click.option("--max-tokens", default=300, show_default=True, help="The longest answer. A very small model may ramble on.")
 @json_option
-def ask(question: str, model: str, labels: tuple[str, ...], as_json: bool) -> None:
+def ask(question: str, model: str, labels: tuple[str, ...], max_tokens: int, as_json: bool) -> None:
     """Ask the running gateway QUESTION, and say who answered and why."""
-    answer, record = asyncio.run(_ask(question, model, labels))
+    answer, record = asyncio.run(_ask(question, model, labels, max_tokens))
     if as_json:
         print_json({"answer": answer, "record": record})
         return
@@ -37,7 +38,7 @@ def ask(question: str, model: str, labels: tuple[str, ...], as_json: bool) -> No
     note(why(record))
 
 
-async def _ask(question: str, model: str, labels: tuple[str, ...]) -> tuple[str, Record]:
+async def _ask(question: str, model: str, labels: tuple[str, ...], max_tokens: int) -> tuple[str, Record]:
     home = Home.find()
     running, key = home.running(), home.key()
     if key is None:
@@ -45,7 +46,7 @@ async def _ask(question: str, model: str, labels: tuple[str, ...]) -> tuple[str,
     boundary = Boundary(zones=("here",), outermost=dict.fromkeys(Sensitivity, "here"))
     receiver = Receiver(id=_GATEWAY, base_url=running.url, zone="here", headers={"authorization": Secret(f"Bearer {key}")})
     egress = Egress(Receivers(boundary, [receiver]))
-    body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": question}]})
+    body = msgspec.json.encode({"model": model, "max_tokens": max_tokens, "messages": [{"role": "user", "content": question}]})
     headers = {"content-type": "application/json"} | ({"x-trimtab-sensitivity": ",".join(labels)} if labels else {})
     try:
         async with egress.post(

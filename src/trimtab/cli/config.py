@@ -46,6 +46,12 @@ def check(file: Path | None, as_json: bool) -> None:
     click.echo(f"\n{loaded.file}: sound. Policy {loaded.policy_hash[:12]}.")
 
 
+@config.command()
+def default() -> None:
+    """Print the shipped configuration with its comments: a trimtab.toml to start from."""
+    click.echo(configuration.default_text())
+
+
 def deployments_table(deployments: tuple[Deployment, ...]) -> str:
     """What is deployed, for people."""
     rows = []

@@ -54,4 +54,4 @@ def pull(name: str, endpoint: str | None) -> None:
     if not row.package:
         files.pull(row, folder, note, endpoint)
     path = file_for(name, folder, note)
-    note(f'{path} is ready. Deploy it with these lines in trimtab.toml:\n\n  [[local]]\n  weights = "{name}"\n')
+    note(f'{path} is ready. Deploy it with these lines in trimtab.toml:\n\n  [[local]]\n  id = "{name}"\n  weights = "{name}"\n')

@@ -47,10 +47,11 @@ def up(file: Path | None, port: int | None, log_level: str) -> None:
     home = Home.find()
     home.make()
     config = _with_port(load(file), port)
-    weights, missing = ensure_all(config, home, note)
-    for id, error in missing.items():
-        note(f"without {id}: {error}")
-    _run(config, home, weights, welcome=True)
+    with _listen(config.server.host, config.server.port) as listening:
+        weights, missing = ensure_all(config, home, note)
+        for id, error in missing.items():
+            note(f"without {id}: {error}")
+        _run(config, home, weights, listening, welcome=True)
 
 
 @click.command()
@@ -66,10 +67,11 @@ def serve(file: Path | None, port: int | None, log_level: str) -> None:
     home = Home.find()
     home.make()
     config = _with_port(load(file), port)
-    weights, missing = ensure_all(config, home, note, fetch=False)
-    for error in missing.values():
-        raise error
-    _run(config, home, weights, welcome=False)
+    with _listen(config.server.host, config.server.port) as listening:
+        weights, missing = ensure_all(config, home, note, fetch=False)
+        for error in missing.values():
+            raise error
+        _run(config, home, weights, listening, welcome=False)
 
 
 def _with_port(config: Config, port: int | None) -> Config:
@@ -78,13 +80,12 @@ def _with_port(config: Config, port: int | None) -> Config:
     return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=port))
 
 
-def _run(config: Config, home: Home, weights: Mapping[str, Path], *, welcome: bool) -> None:
+def _run(config: Config, home: Home, weights: Mapping[str, Path], listening: socket.socket, *, welcome: bool) -> None:
     key = home.key()
     if key is None:
         key = new_key()
         home.keep_key(key)
-    listening = _listen(config.server.host, config.server.port)
-    with listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(config, home, weights, key, listening, welcome=welcome))
 
 
@@ -135,8 +136,7 @@ async def _serve(
         home.keep_running(Running(url=url, pid=os.getpid()))
         _settle_garbage()
         try:
-            if welcome:
-                note(await _welcome(assembly, url, key))
+            note(await _welcome(assembly, url, key) if welcome else f"Trimtab listens on {url}.")
             log(__name__, "listening", url=url, policy=config.policy_hash[:12])
             await server.serve(sockets=[listening])
         finally:

@@ -22,11 +22,12 @@ from trimtab.config.file import DeploymentTable, FileTable, LocalTable, PricesFi
 from trimtab.config.model import Config, LocalModel, Network, RoutingConfig, Server, StoreConfig
 from trimtab.config.secrets import BadReference, resolve_secret
 from trimtab.config.source import KeyPath, Source, did_you_mean
-from trimtab.core.catalog import Deployment, ModelCard, Tier
+from trimtab.core.catalog import Capability, Deployment, ModelCard, Tier
 from trimtab.core.decision import LatencyClass, Wish
 from trimtab.core.units import FREE, USD, NanoUSD, Price, Timeouts
 from trimtab.core.zones import Boundary, Secret, Sensitivity
 
+_SERVED = frozenset({Capability.STRUCTURED_OUTPUT, Capability.LOGPROBS})
 _ZONE_AT = {"loopback": "local", "private": "on_prem"}
 
 
@@ -172,7 +173,7 @@ class Resolver:
                 provider=row.name,
                 dialect=row.dialect,
                 tier=tier,
-                zone=written.zone or _ZONE_AT.get(place, row.zone),
+                zone=written.zone or (_ZONE_AT.get(place, row.zone) if tier is Tier.SELF_HOSTED else row.zone),
                 base_url=base_url,
                 region=written.region or row.region,
                 price=self._price_of(written, tier, place, listed=at_home),
@@ -215,7 +216,12 @@ class Resolver:
             Deployment(
                 id=written.id,
                 model=card.name,
-                card=structs.replace(card, context_window=min(written.context, card.context_window or written.context)),
+                card=structs.replace(
+                    card,
+                    context_window=min(written.context, card.context_window or written.context),
+                    # llama.cpp takes tools in silence even where a model's template has no place for them: only a card vouches for them.
+                    capabilities=_SERVED if card.capabilities is None else card.capabilities,
+                ),
                 provider="llama.cpp",
                 dialect=self._rows["llama.cpp"].dialect,
                 tier=Tier.SELF_HOSTED,

@@ -45,7 +45,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     maker: str = ""
     context_window: int | None = None
     max_output: int | None = None
-    capabilities: frozenset[Capability] = frozenset()
+    capabilities: frozenset[Capability] | None = None
     ability: Ability | None = None
     licence: str | None = None
     parameters: int | None = None

@@ -49,6 +49,10 @@ class Admission:
         self._max_concurrency = max_concurrency
         self._under_way = 0
 
+    @property
+    def under_way(self) -> int:
+        return self._under_way
+
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Count a request as under way. Raises :class:`Overloaded` when there are too many: a clear no beats a slow one."""

@@ -62,6 +62,7 @@ class Failover:
             self._fleet.started(deployment.id)
             async with AsyncExitStack() as stack:
                 try:
+                    await entry.sure_of_intent()
                     frames = await self._open(stack, entry, request, attempt, deadline)
                 except ProviderError as error:
                     self._ended(entry, attempt, error)

@@ -41,6 +41,9 @@ from trimtab.store import Ledger
 from trimtab.telemetry import Metrics
 
 _WISHES = {wish.value: wish for wish in Wish}
+_BEYOND = frozenset({"capability", "context_window"})
+"""Constraints that the request itself breaks, wherever it is sent."""
+
 _REQUEST_SECONDS = 3600.0
 """The longest that one client request may take over all its attempts; each deployment's own total is shorter."""
 
@@ -113,7 +116,7 @@ class Gateway:
                 async with aclosing(_tell(opened, entry)) as frames:
                     yield Reply(entry.id, decision, opened.deployment, frames)
         except TrimtabError as error:
-            error.decision_id = entry.id
+            error.decision_id = entry.id if entry.is_kept else ""
             entry.close(_outcome_of(error), error.code)
             raise
         except Exception as error:
@@ -159,14 +162,14 @@ def _refusal(decision: Decision, names: list[str]) -> TrimtabError:
     if not rules:
         return NoDeployment(
             "No deployment is configured.",
-            hint="Put a provider's key into the environment, or add a [[deployment]] to the configuration.",
+            hint="Add a [[deployment]] or a [[local]] model, or set [starters] enabled = true and a provider's key in the environment.",
         )
-    summary = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
-    if rules <= {"capability", "context"}:
+    summary = " ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
+    if rules <= _BEYOND:
         return RequestError(
             f"No deployment here can do what the request asks. {summary}", hint="GET /v1/models lists what each can do."
         )
-    if rules <= {"budget", "zone", "capability", "context"} and "budget" in rules:
+    if rules <= {"budget", "zone", *_BEYOND} and "budget" in rules:
         return BudgetExhausted(
             f"The budget of the day is spent. {summary}", reasons=reasons, hint="Raise [budget] usd_per_day, or wait."
         )

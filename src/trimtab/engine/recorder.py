@@ -6,6 +6,7 @@ whatever happens in between. It prices and it counts; it decides nothing and nev
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import os
 from collections.abc import Awaitable
@@ -32,6 +33,7 @@ from trimtab.engine.clock import new_id
 from trimtab.store import Ledger
 from trimtab.telemetry import Metrics
 
+NOTHING = Usage(input=0, output=0)
 _BYTES_PER_TOKEN = 4
 """Only for answers whose provider sent no usage; such counts are marked as estimated."""
 
@@ -44,6 +46,7 @@ class AttemptLog:
         self.upstream_id = ""
         self.lost: tuple[str, ...] = ()
         self.ended = False
+        self._has_content = False
         self._clock = clock
         self._input_tokens = input_tokens
         self._started_ns = clock.time_ns()
@@ -55,8 +58,11 @@ class AttemptLog:
         self._answer_bytes = 0
 
     def see(self, frame: Frame) -> None:
-        if self._first_token_us is None and frame.has_content:
-            self._first_token_us = self._elapsed_us()
+        if frame.has_content:
+            self._has_content = True
+            # An answer that comes whole does not tell when its first token was made.
+            if self._first_token_us is None and not frame.is_last:
+                self._first_token_us = self._elapsed_us()
         for event in frame.events:
             match event:
                 case TextDelta(text=text) | ReasoningDelta(text=text) | RefusalDelta(text=text):
@@ -80,9 +86,9 @@ class AttemptLog:
         known = self._reported
         if known.input is not None and known.output is not None:
             return known
-        never_ran = failure is not None and self._first_token_us is None and not failure.may_be_billed
+        never_ran = failure is not None and not self._has_content and not failure.may_be_billed
         if never_ran:
-            return Usage(input=0, output=0)
+            return NOTHING
         estimate = Usage(input=self._input_tokens, output=-(-self._answer_bytes // _BYTES_PER_TOKEN), estimated=True)
         return merge_usage(estimate, known) if known != Usage() else estimate
 
@@ -103,7 +109,7 @@ class AttemptLog:
             upstream_id=self.upstream_id or (failure.upstream_id if failure else ""),
             finish_reason=self._finish,
             usage=usage,
-            cost=price.cost(usage) if price else None,
+            cost=NanoUSD(0) if usage == NOTHING else price.cost(usage) if price else None,
             price_version=price.version if price else None,
             lost=self.lost,
         )
@@ -161,6 +167,17 @@ class Entry:
         if self._intent is not None:
             await self._intent
 
+    async def sure_of_intent(self) -> None:
+        """While the ledger is known to fail: wait for the intent before anything is sent, and so paid for."""
+        if self._recorder.ledger.statistics().failing:
+            await self.intent_kept()
+
+    @property
+    def is_kept(self) -> bool:
+        """Is there a record that ``explain`` can find, as far as we know by now?"""
+        intent = self._intent
+        return not (isinstance(intent, asyncio.Future) and intent.done() and (intent.cancelled() or intent.exception() is not None))
+
     @property
     def finished(self) -> bool:
         """The model's whole answer has passed through here."""
@@ -190,7 +207,7 @@ class Entry:
 
 def _sums(attempts: list[Attempt]) -> tuple[Usage, NanoUSD | None]:
     """One unknown makes the sum unknown. No attempt at all cost nothing."""
-    usage = Usage(input=0, output=0)
+    usage = NOTHING
     cost: int | None = 0
     for attempt in attempts:
         usage = usage + attempt.usage

@@ -55,9 +55,11 @@ def zone(boundary: Boundary) -> Constraint:
 
 
 def capability(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
-    if signals.needs <= deployment.card.capabilities:
+    """Unknown capabilities admit: a wrong guess costs one failed attempt, and the ranking names the guess."""
+    able = deployment.card.capabilities
+    if able is None or signals.needs <= able:
         return None
-    return Reason("capability", f"{deployment.card.name} cannot do {_listed(signals.needs - deployment.card.capabilities)}.")
+    return Reason("capability", f"{deployment.card.name} cannot do {_listed(signals.needs - able)}.")
 
 
 def context_window(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:

@@ -97,11 +97,10 @@ class _Health:
         self.opened += 1
 
     def measure(self, attempt: Attempt) -> None:
-        """A whole answer that came in one piece says nothing about the rate."""
-        if attempt.first_token_us is None:
-            return
-        self.ttft = _moved(self.ttft, attempt.first_token_us / 1e6)
-        span = ((attempt.total_us or 0) - attempt.first_token_us) / 1e6
+        """A whole answer that came in one piece tells no time to first token; its rate is that of all its time."""
+        if attempt.first_token_us is not None:
+            self.ttft = _moved(self.ttft, attempt.first_token_us / 1e6)
+        span = ((attempt.total_us or 0) - (attempt.first_token_us or 0)) / 1e6
         if span > 0.01 and attempt.usage.output is not None and attempt.usage.output > 1:
             self.rate = _moved(self.rate, (attempt.usage.output - 1) / span)
 
@@ -143,7 +142,7 @@ class Fleet:
             health.fail(kind, now, retry_after)
         elif kind is not None and kind.clients_fault:
             health.alive()  # who says that a request is wrong is there
-        elif kind is None and attempt.first_token_us is not None:
+        elif kind is None and attempt.finish_reason is not None:
             health.alive()
             health.measure(attempt)
         self._stale_at = 0.0

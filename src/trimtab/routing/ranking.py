@@ -82,6 +82,8 @@ def _figures(deployment: Deployment, dearest: Price, tier_ability: Mapping[Tier,
     assumptions: list[str] = []
     if deployment.price is None:
         assumptions.append("price unknown: counted as the dearest known in the fleet")
+    if deployment.card.capabilities is None:
+        assumptions.append("capabilities unknown: it is tried whatever the request needs")
     ability = deployment.card.ability
     if ability is None:
         score = tier_ability[deployment.tier]

@@ -28,7 +28,7 @@ class Admin:
         if (refused := self._refused(request)) is not None:
             return refused
         rows = [describe(deployment) for deployment in self._gateway.deployments.values()]
-        rows += [{"id": wish.value, "object": "model", "created": 0, "owned_by": "trimtab"} for wish in Wish]
+        rows += [wish_row(wish) for wish in Wish]
         if "anthropic-version" in request.headers:
             page = {
                 "data": [_anthropic(row) for row in rows],
@@ -44,9 +44,9 @@ class Admin:
             return refused
         name = request.path_params["id"]
         deployment = self._gateway.deployments.get(name)
-        if deployment is None:
+        row = wish_row(Wish(name)) if name in set(Wish) else None if deployment is None else describe(deployment)
+        if row is None:
             return _error(request, UnknownModel(f"No model {name!r} is deployed here.", hint="GET /v1/models lists what is."))
-        row = describe(deployment)
         return _json(_anthropic(row) if "anthropic-version" in request.headers else row)
 
     async def decision(self, request: Request) -> Response:
@@ -68,6 +68,8 @@ class Admin:
             await self._ledger.get("")
         except LedgerError as error:
             return _json({"status": "not ready", "reason": error.message}, 503)
+        if self._ledger.statistics().failing:
+            return _json({"status": "not ready", "reason": "the event log takes no rows; its disk may be full"}, 503)
         if not self._gateway.deployments:
             return _json({"status": "not ready", "reason": "no deployment is configured"}, 503)
         return _json({"status": "ready", "deployments": len(self._gateway.deployments)})
@@ -82,6 +84,10 @@ class Admin:
         except TrimtabError as error:
             return _error(request, error)
         return None
+
+
+def wish_row(wish: Wish) -> dict[str, object]:
+    return {"id": wish.value, "object": "model", "created": 0, "owned_by": "trimtab"}
 
 
 def describe(deployment: Deployment) -> dict[str, object]:
@@ -99,7 +105,7 @@ def describe(deployment: Deployment) -> dict[str, object]:
             "region": deployment.region,
             "licence": card.licence,
             "context_window": card.context_window,
-            "capabilities": sorted(card.capabilities),
+            "capabilities": None if card.capabilities is None else sorted(card.capabilities),
             "reserve": deployment.reserve,
             "price_nano_usd_per_million": None
             if price is None

@@ -24,6 +24,7 @@ from trimtab.wire import CODECS
 
 def build_app(gateway: Gateway, admission: Admission, ledger: Ledger, *, max_body_bytes: int) -> ASGIApp:
     """The ASGI application. Who starts it also owns the lifetimes of what it is given."""
+    gateway.metrics.in_flight.set_function(lambda: admission.under_way)
     table = routes(gateway, admission, ledger, max_body_bytes)
     site = Starlette(routes=table, exception_handlers={404: _no_such_route, 405: _no_such_route, Exception: _broken})
     doors = {route.path: route.app for route in table if isinstance(route.endpoint, Endpoint)}

@@ -86,7 +86,9 @@ def _tokens(request: Request, shape: Shape, evidence: list[tuple[str, str]]) -> 
     except Exception as error:
         evidence.append(("tokens", f"the reader failed ({type(error).__name__}): a third of the bytes"))
         return guess_tokens(max(len(request.native), 4 * len(shape.text))), False
-    evidence.append(("tokens", f"counted with the tokeniser of {NAME}" if exact else "estimated from a sample"))
+    evidence.append(
+        ("tokens", f"counted with the tokeniser of {NAME}, without a chat template" if exact else "estimated from a sample")
+    )
     return tokens, exact
 
 

@@ -58,12 +58,17 @@ class VerifyReport(Struct, frozen=True):
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
-    """What became of the rows handed over in this process: kept (``rows``, in ``groups``), ``failed``, or still ``queued``."""
+    """What became of the rows handed over in this process: kept (``rows``, in ``groups``), ``failed``, or still ``queued``.
+
+    ``failing``: the last group failed, and not long ago. It passes by itself after a while, since only a new row can show that the disk
+    is well again.
+    """
 
     rows: int = 0
     groups: int = 0
     failed: int = 0
     queued: int = 0
+    failing: bool = False
 
 
 class Ledger(Protocol):

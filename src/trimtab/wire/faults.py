@@ -38,6 +38,8 @@ def describe(error: TrimtabError) -> Fault:
         code = _CODE_BY_KIND.get(cause.kind) or cause.detail or error.code
         if cause.kind.clients_fault and cause.excerpt and cause.excerpt not in cause.message:
             sentences.append(f"The provider said: {cause.excerpt}")
+        elif cause.detail and cause.detail not in cause.message:
+            sentences.append(f"Its reason: {cause.detail}.")
     if isinstance(error, AttemptsExhausted) and len(error.tried) > 1:
         sentences.append(f"{len(error.tried)} deployments were tried.")
     hint = cause.hint or error.hint

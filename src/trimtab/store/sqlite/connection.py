@@ -18,6 +18,8 @@ _SYNCHRONOUS = {"normal": "PRAGMA synchronous = NORMAL", "full": "PRAGMA synchro
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes. Creates the file, readable by its owner alone, and changes nothing in one that is there."""
+    if path.is_dir():
+        raise LedgerError(f"The event log {path} is a folder.", hint="Name a file in [store] path.")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)

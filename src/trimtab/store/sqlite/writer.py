@@ -31,6 +31,9 @@ _BUSY = 4
 _GATHER_SECONDS = 0.002
 """A tenth of what a request takes then: fewer commits, and fewer times that this thread takes the interpreter from the event loop."""
 
+_FAILING_SECONDS = 10.0
+"""How long a failed group counts as a sign that the next one would fail, too."""
+
 _Handed = tuple[Row | StoredKey, "asyncio.Future[None]"]
 
 
@@ -46,6 +49,7 @@ class Writer:
         self._queue: SimpleQueue[_Handed | None] = SimpleQueue()
         self._waiting = self._rows = self._groups = self._failed = 0
         self._closed = self._busy = False
+        self._broken_at: float | None = None
         self._unmoved = 0
         # A daemon, so that a process which forgets to close still ends. What was committed is safe either way.
         self._thread = Thread(target=self._run, name=f"trimtab-ledger-{name}", daemon=True)
@@ -71,7 +75,8 @@ class Writer:
         return future
 
     def statistics(self) -> Statistics:
-        return Statistics(rows=self._rows, groups=self._groups, failed=self._failed, queued=self._waiting)
+        failing = self._broken_at is not None and time.monotonic() - self._broken_at < _FAILING_SECONDS
+        return Statistics(rows=self._rows, groups=self._groups, failed=self._failed, queued=self._waiting, failing=failing)
 
     async def aclose(self) -> None:
         """Commit everything that was handed over, then let go of the file."""
@@ -116,10 +121,12 @@ class Writer:
         try:
             verdicts = iter(commit(self._db, self._name, good))
         except sqlite3.Error as error:
+            self._broken_at = time.monotonic()
             # One error for each waiting future: raised twice, the same object would gather both tracebacks.
             return [explain(error, self._path) for _ in items]
         except Exception as error:  # The thread must outlive any defect: whoever waits for a dead thread waits for ever.
             return [LedgerError(f"The event log {self._path}: {type(error).__name__} ({error}).") for _ in items]
+        self._broken_at = None
         return [item if isinstance(item, LedgerError) else next(verdicts) for item in encoded]
 
     def _checkpoint(self, rows: int) -> None:
