@@ -75,6 +75,7 @@ ERRORS = {
     "MalformedRequest": "The body or a header cannot be read; `param` names the field.",
     "Unauthenticated": "No key, or one that is not known here.",
     "UnknownModel": "No deployment has that name.",
+    "UnknownRoute": "The path, or the method on it, is not served.",
     "BodyTooLarge": "Longer than `[server] max_body_bytes`.",
     "RefusalError": "Nobody may, or nobody can.",
     "EgressRefused": "The check in front of every outgoing byte said no.",

@@ -37,7 +37,7 @@ class Metrics:
             registry=self.registry,
         )
         self.refused = Counter(
-            "trimtab_rejected", "Requests refused before routing, by error code.", ("code",), registry=self.registry
+            "trimtab_rejected", "Requests that were answered with an error, by its code.", ("code",), registry=self.registry
         )
         self.in_flight = Gauge("trimtab_requests_in_flight", "Client requests under way.", registry=self.registry)
         self.tokens = Counter(
@@ -73,6 +73,9 @@ class Metrics:
     def exposition(self) -> bytes:
         """The Prometheus text format."""
         return generate_latest(self.registry)
+
+    def record_request(self, outcome: str, dialect: str) -> None:
+        self._child(self.requests, outcome, dialect).inc()
 
     def record_attempt(self, attempt: Attempt) -> None:
         """Count one ended attempt."""

@@ -37,7 +37,6 @@ from trimtab.core.messages import Dialect, FinishReason
 from trimtab.core.zones import Sensitivity
 from trimtab.net import Egress, Receiver, Receivers
 from trimtab.providers import http as http_provider
-from trimtab.providers.anthropic import AnthropicProvider
 from trimtab.providers.openai import OpenAIProvider
 
 # -- every shipped row: the right place, the right key, an answer that folds to the same either way
@@ -356,24 +355,3 @@ async def test_no_connection_is_transient_and_named() -> None:
     error = await Door(OPENAI, there.up, egress, there.deployment).failure(asked())
     assert (error.kind, error.detail, error.upstream_status) == (FailureKind.TRANSIENT, "connect", None)
     await egress.aclose()
-
-
-# -- counting
-
-
-async def test_tokens_are_counted_by_the_provider() -> None:
-    async with door(saying({"input_tokens": 42}), ANTHROPIC) as there:
-        provider = AnthropicProvider(there.egress, ANTHROPIC)
-        for client in Dialect:
-            request = asked(client, stream=True, temperature=0.5)
-            assert await provider.count_tokens(there.deployment, request, DEADLINE) == 42
-        for seen in there.up.seen:
-            assert (seen.target, sorted(json.loads(seen.body))) == ("/v1/messages/count_tokens", ["messages", "model"])
-
-
-async def test_a_count_that_is_no_number_is_a_failure() -> None:
-    for script in (saying({"tokens": 1}), saying(b"x"), saying({"input_tokens": 1}, "529 Busy")):
-        async with door(script, ANTHROPIC) as there:
-            with pytest.raises(ProviderError) as caught:
-                await AnthropicProvider(there.egress, ANTHROPIC).count_tokens(there.deployment, asked(), DEADLINE)
-            assert caught.value.kind is FailureKind.TRANSIENT

@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 import click
-import msgspec
 
 from trimtab.cli.common.home import Home
 from trimtab.cli.common.output import json_option, pairs, print_json, table
@@ -29,7 +28,7 @@ def explain(id: str, ledger: Path | None, as_json: bool) -> None:
     """
     record = asyncio.run(_read(ledger or Home.find().ledger, id))
     if as_json:
-        print_json(public(record))
+        print_json(record.public())
         return
     click.echo(page(record))
 
@@ -45,11 +44,6 @@ async def _read(ledger: Path, id: str) -> Record:
     if record is None:
         raise ConfigError(f"The ledger knows no decision {id!r}.", hint="The id is in the response header x-trimtab-decision.")
     return record
-
-
-def public(record: Record) -> Record:
-    """The record without the key that gives its content digest a meaning."""
-    return msgspec.structs.replace(record, intent=msgspec.structs.replace(record.intent, content_key=b""))
 
 
 def page(record: Record) -> str:

@@ -52,8 +52,8 @@ class BoundaryTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     zones: Annotated[tuple[Name, ...], Meta(description="The trust zones, most trusted first.")] = DEFAULT_ZONES
     public: Annotated[str, Meta(description="By the caller's own label: for everybody.")] = "any"
-    internal: Annotated[str, Meta(description="Marked as internal by the client.")] = "any"
-    personal: Annotated[str, Meta(description="Personal data: names with contact data, identity numbers.")] = "on_prem"
+    internal: Annotated[str, Meta(description="Nothing was found, and nobody called it public.")] = "any"
+    personal: Annotated[str, Meta(description="Personal data: contact data, identity numbers, dates of birth.")] = "on_prem"
     special_category: Annotated[str, Meta(description="Special categories of personal data (GDPR, article 9).")] = "on_prem"
     financial: Annotated[str, Meta(description="Account and card numbers.")] = "on_prem"
     health: Annotated[str, Meta(description="Health data.")] = "on_prem"
@@ -133,7 +133,10 @@ class DeploymentTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tier: Annotated[Tier | None, Meta(description="Unset: the provider's.")] = None
     zone: Annotated[
         str | None,
-        Meta(description="Who may see the data. Unset: `local` on loopback, `on_prem` on a private address, else the provider's."),
+        Meta(
+            description="Who may see the data. Unset: a self-hosted model is `local` on loopback and `on_prem` on a private address; "
+            "anything else is in its provider's zone."
+        ),
     ] = None
     region: Annotated[str | None, Meta(description="Where it computes. Unset: the provider's, if it has one.")] = None
     price: Annotated[

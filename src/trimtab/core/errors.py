@@ -9,6 +9,7 @@
     │   ├── MalformedRequest    400
     │   ├── Unauthenticated     401
     │   ├── UnknownModel        404
+    │   ├── UnknownRoute        404
     │   └── BodyTooLarge        413
     ├── RefusalError                 nobody may, or nobody can
     │   ├── EgressRefused       503  the one check in front of every outgoing byte said no
@@ -98,6 +99,13 @@ class UnknownModel(RequestError):
     status = 404
 
 
+class UnknownRoute(RequestError):
+    """The path, or the method on it, is not served."""
+
+    code = "not_found"
+    status = 404
+
+
 class BodyTooLarge(RequestError):
     code = "request_too_large"
     status = 413
@@ -119,7 +127,10 @@ class EgressRefused(RefusalError):
 
 
 class NoDeployment(RefusalError):
+    """``retry_after``: seconds until a deployment that is only resting may be asked again; ``None`` where waiting does not help."""
+
     code = "no_deployment"
+    retry_after: float | None = None
 
 
 class BudgetExhausted(RefusalError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trimtab.core.catalog import Tier
 from trimtab.core.decision import Decision
@@ -95,3 +96,7 @@ class Record(Struct, frozen=True):
     intent: Intent
     outcome: Outcome | None = None
     corrections: tuple[Correction, ...] = ()
+
+    def public(self) -> Record:
+        """The record without the key that gives its content digest a meaning."""
+        return replace(self, intent=replace(self.intent, content_key=b""))

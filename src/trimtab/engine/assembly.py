@@ -55,20 +55,20 @@ async def assemble(config: Config, *, ledger: Path, weights: Mapping[str, Path],
     async with AsyncExitStack() as stack:
         store = await SQLiteStore.open(ledger, writer=new_id(clock.time_ns()), sync=config.store.sync)
         stack.push_async_callback(store.aclose)
-        if all(held.digest != key_digest for held in await store.keys()):
-            await store.add_key(StoredKey(key_digest.hex()[:16], key_digest, created_ns=clock.time_ns()))
+        key = await _known(store, key_digest, clock)
         egress = Egress(Receivers(config.boundary, []), proxy=config.network.proxy, ca_file=config.network.ca_file)
         stack.push_async_callback(egress.aclose)
 
-        servers = _local_servers(config, weights, egress)
+        configured = {deployment.id: deployment for deployment in config.deployments}
+        servers = _local_servers(config, configured, weights, egress)
         local = Supervisor(servers.values())
         stack.push_async_callback(local.aclose)
         for id, server in servers.items():
-            deployment = _by_id(config)[id]
+            deployment = configured[id]
             _register(egress, deployment, server.base_url, auth_headers(config.rows[deployment.provider], server.key))
         failed = await local.start()
 
-        deployments = _live(config, servers, failed)
+        deployments = _live(config, configured, servers, failed)
         for deployment in deployments.values():
             if deployment.id not in servers:
                 _register(egress, deployment, deployment.base_url, _headers(config, deployment))
@@ -84,14 +84,22 @@ async def assemble(config: Config, *, ledger: Path, weights: Mapping[str, Path],
             clock=clock,
             routing=config.routing,
         )
-        yield Assembly(gateway, Admission(await store.keys(), config.server.max_concurrency), store, egress, local, failed)
+        yield Assembly(gateway, Admission([key], config.server.max_concurrency), store, egress, local, failed)
 
 
-def _by_id(config: Config) -> dict[str, Deployment]:
-    return {deployment.id: deployment for deployment in config.deployments}
+async def _known(store: SQLiteStore, key_digest: bytes, clock: SystemClock) -> StoredKey:
+    """The key's row, made if it is new. Only this key opens: one that was used before and replaced opens nothing."""
+    for held in await store.keys():
+        if held.digest == key_digest:
+            return held
+    key = StoredKey(key_digest.hex()[:16], key_digest, created_ns=clock.time_ns())
+    await store.add_key(key)
+    return key
 
 
-def _local_servers(config: Config, weights: Mapping[str, Path], egress: Egress) -> dict[str, LlamaServer]:
+def _local_servers(
+    config: Config, configured: Mapping[str, Deployment], weights: Mapping[str, Path], egress: Egress
+) -> dict[str, LlamaServer]:
     async def probe(receiver: str, path: str) -> int:
         async with egress.get(receiver, path, carried=_NOTHING, headers={}, connect_timeout=1) as answer:
             return answer.status
@@ -101,7 +109,7 @@ def _local_servers(config: Config, weights: Mapping[str, Path], egress: Egress) 
             Serving(
                 id=model.id,
                 path=weights[model.id],
-                model=_by_id(config)[model.id].model,
+                model=configured[model.id].model,
                 context=model.context,
                 threads=model.threads,
             ),
@@ -112,11 +120,13 @@ def _local_servers(config: Config, weights: Mapping[str, Path], egress: Egress) 
     }
 
 
-def _live(config: Config, servers: Mapping[str, LlamaServer], failed: Mapping[str, LocalModelError]) -> dict[str, Deployment]:
+def _live(
+    config: Config, configured: Mapping[str, Deployment], servers: Mapping[str, LlamaServer], failed: Mapping[str, LocalModelError]
+) -> dict[str, Deployment]:
     """The deployments that can be reached: a local model has its address by now, or it is left out."""
     local = {model.id for model in config.local}
     live = {}
-    for id, deployment in _by_id(config).items():
+    for id, deployment in configured.items():
         if id not in local:
             live[id] = deployment
         elif id in servers and id not in failed:

@@ -20,6 +20,7 @@ from trimtab.core.units import Clock, Deadline
 from trimtab.engine.patience import Patience
 from trimtab.engine.recorder import AttemptLog, Entry
 from trimtab.providers import Provider
+from trimtab.providers.failures import truncated
 from trimtab.routing.fleet import Fleet
 
 _STARTUP_FRAMES = 64
@@ -106,7 +107,7 @@ class Failover:
                     if frame.has_content or frame.is_last or len(held) == _STARTUP_FRAMES:
                         break
                 else:
-                    raise _truncated(deployment)
+                    raise truncated(deployment.id)
         except TimeoutError:
             raise ProviderError(
                 FailureKind.TRANSIENT, f"{deployment.id} gave no first token in time.", detail="first_token_timeout"
@@ -151,7 +152,7 @@ class Failover:
                 FailureKind.TRANSIENT, f"{deployment.id} stopped in the middle of its answer.", detail=detail
             ) from None
         except StopAsyncIteration:
-            raise _truncated(deployment) from None
+            raise truncated(deployment.id) from None
 
     def _ended(self, entry: Entry, attempt: AttemptLog, failure: ProviderError | None) -> None:
         self._fleet.observe(entry.end(attempt, failure), retry_after=failure.retry_after if failure else None)
@@ -164,9 +165,3 @@ def _longer(deployment: Deployment, window: int) -> bool:
 def _loop_time(deadline: Deadline, now: float) -> float:
     """The deadline on the event loop's own scale, which need not be the clock's."""
     return asyncio.get_running_loop().time() + deadline.remaining(now)
-
-
-def _truncated(deployment: Deployment) -> ProviderError:
-    return ProviderError(
-        FailureKind.TRANSIENT, f"{deployment.id} ended its answer before it was complete.", detail="stream_truncated"
-    )

@@ -108,7 +108,7 @@ class Gateway:
         entry = self._recorder.open(request, caller, decision)
         try:
             if not decision.plan:
-                raise _refusal(decision, list(self.deployments))
+                raise self._refusal(decision)
             cleared = _cleared(request, decision.signals)
             deadline = Deadline(self._clock.monotonic() + _REQUEST_SECONDS)
             async with self._failover.first_accepted(cleared, entry, budget=self._max_attempts, deadline=deadline) as opened:
@@ -125,6 +125,12 @@ class Gateway:
         finally:
             # Reached unclosed only when the client has left: the record is handed over without waiting.
             entry.close(OutcomeKind.COMPLETE if entry.finished else OutcomeKind.CANCELLED)
+
+    def _refusal(self, decision: Decision) -> TrimtabError:
+        error = _refusal(decision, list(self.deployments))
+        if isinstance(error, NoDeployment) and any(rejected.constraint == "availability" for rejected in decision.rejected):
+            error.retry_after = self.fleet.wait()
+        return error
 
 
 async def _tell(opened: Opened, entry: Entry) -> AsyncGenerator[Frame]:
@@ -185,4 +191,6 @@ def _refusal(decision: Decision, names: list[str]) -> TrimtabError:
 
 def exhausted(error: TrimtabError) -> bool:
     """True when the gateway has done all that retrying can do, so that a client's own retries would only multiply the load."""
-    return isinstance(error, AttemptsExhausted | NoDeployment | EgressRefused | BudgetExhausted | ProviderError)
+    if isinstance(error, NoDeployment):
+        return error.retry_after is None
+    return isinstance(error, AttemptsExhausted | EgressRefused | BudgetExhausted | ProviderError)

@@ -54,6 +54,7 @@ class AttemptLog:
         self._first_token_us: int | None = None
         self._model = deployment.model
         self._finish: str | None = None
+        self._choices: set[int] = set()
         self._reported = Usage()
         self._answer_bytes = 0
 
@@ -66,11 +67,12 @@ class AttemptLog:
         for event in frame.events:
             match event:
                 case TextDelta(text=text) | ReasoningDelta(text=text) | RefusalDelta(text=text):
-                    self._answer_bytes += len(text)
+                    self._answer_bytes += _size(text)
                 case ToolCallDelta(arguments=arguments):
-                    self._answer_bytes += len(arguments)
-                case Finished(reason=reason):
+                    self._answer_bytes += _size(arguments)
+                case Finished(reason=reason, choice=choice):
                     self._finish = reason
+                    self._choices.add(choice)
                 case UsageReported(usage=usage):
                     self._reported = merge_usage(self._reported, usage)
                 case Started(model=model) if model:
@@ -91,6 +93,10 @@ class AttemptLog:
             return NOTHING
         estimate = Usage(input=self._input_tokens, output=-(-self._answer_bytes // _BYTES_PER_TOKEN), estimated=True)
         return merge_usage(estimate, known) if known != Usage() else estimate
+
+    @property
+    def choices_finished(self) -> int:
+        return len(self._choices)
 
     def end(self, failure: ProviderError | None) -> Attempt:
         self.ended = True
@@ -115,6 +121,10 @@ class AttemptLog:
         )
 
 
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+
 class Entry:
     """One request's place in the ledger."""
 
@@ -129,6 +139,8 @@ class Entry:
         self._intent: Awaitable[None] | None = None
         self._closed: Awaitable[None] | None = None
         self._held = 0
+        self.finished = False
+        """The model's whole answer has passed through here."""
 
     def begin(self, deployment: Deployment) -> AttemptLog:
         """Start an attempt. The first one hands over the intent and holds its expected cost."""
@@ -145,6 +157,7 @@ class Entry:
     def end(self, attempt: AttemptLog, failure: ProviderError | None) -> Attempt:
         done = attempt.end(failure)
         self.attempts.append(done)
+        self.finished = failure is None and attempt.choices_finished >= (self._request.sampling.n or 1)
         self._recorder.metrics.record_attempt(done)
         return done
 
@@ -178,11 +191,6 @@ class Entry:
         intent = self._intent
         return not (isinstance(intent, asyncio.Future) and intent.done() and (intent.cancelled() or intent.exception() is not None))
 
-    @property
-    def finished(self) -> bool:
-        """The model's whole answer has passed through here."""
-        return bool(self.attempts) and self.attempts[-1].finish_reason is not None and self.attempts[-1].failure is None
-
     def close(self, kind: OutcomeKind, error: str = "") -> Awaitable[None]:
         """Hand over the outcome; awaiting the result waits for its commit. The first call decides, later ones change nothing."""
         if self._closed is None:
@@ -190,7 +198,7 @@ class Entry:
                 self._hand_over_intent()
             total, cost = _sums(self.attempts)
             self._recorder.budget.settle(self._held, cost)
-            self._recorder.metrics.requests.labels(kind, self._request.dialect).inc()
+            self._recorder.metrics.record_request(kind, self._request.dialect)
             self._closed = self._recorder.ledger.append(
                 Outcome(
                     id=self.id,

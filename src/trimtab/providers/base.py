@@ -32,10 +32,3 @@ class Provider(Protocol):
         Entering returns once the upstream has answered with a good status line; it raises :class:`ProviderError`, or
         :class:`EgressRefused` when the boundary says no, and nothing else. Leaving closes the connection.
         """
-
-
-class CountsTokens(Protocol):
-    """What a provider may also do: count a request's input tokens without an answer."""
-
-    async def count_tokens(self, deployment: Deployment, request: Request, deadline: Deadline) -> int:
-        """The provider's own count. Raises as :meth:`Provider.open` does."""

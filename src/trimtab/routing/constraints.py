@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from trimtab.core.catalog import Deployment, Tier
 from trimtab.core.decision import Ask, Signals
-from trimtab.core.units import usd
+from trimtab.core.units import Usage, usd
 from trimtab.core.zones import Boundary, Sensitivity
 from trimtab.routing.fleet import FleetState
 
@@ -87,12 +87,15 @@ def region(allowed: frozenset[str] | None) -> Constraint:
 
 
 def budget(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
-    """A spent budget leaves what costs nothing per token. An unknown price is not nothing."""
-    if ask.budget_left is None or ask.budget_left > 0:
+    """What the answer is expected to cost has to fit into what is left. An unknown price never fits, and nothing always does."""
+    if ask.budget_left is None:
         return None
-    if deployment.price is not None and deployment.price.input == deployment.price.output == 0:
+    if deployment.price is None:
+        return Reason("budget", "Its price is not known, and there is a budget.")
+    cost = deployment.price.cost(Usage(input=signals.input_tokens, output=signals.output_tokens)) or 0
+    if cost == 0 or cost <= ask.budget_left:
         return None
-    return Reason("budget", f"The budget is spent ({usd(ask.budget_left)} left).")
+    return Reason("budget", f"It would cost about {usd(cost)}, and {usd(ask.budget_left)} are left of the budget.")
 
 
 def availability(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:

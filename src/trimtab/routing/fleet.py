@@ -142,7 +142,7 @@ class Fleet:
             health.fail(kind, now, retry_after)
         elif kind is not None and kind.clients_fault:
             health.alive()  # who says that a request is wrong is there
-        elif kind is None and attempt.finish_reason is not None:
+        elif kind is None and (attempt.first_token_us is not None or attempt.finish_reason is not None):
             health.alive()
             health.measure(attempt)
         self._stale_at = 0.0
@@ -157,6 +157,12 @@ class Fleet:
             ends = [end for health in self._health.values() for end in (health.open_until, health.limited_until) if end > now]
             self._stale_at = min(ends, default=float("inf"))
         return self._state
+
+    def wait(self) -> float | None:
+        """Seconds until the next deployment that rests may be tried again; ``None`` when none rests."""
+        now = self._clock.monotonic()
+        ends = [max(health.open_until, health.limited_until) for health in self._health.values() if health.refusal(now)]
+        return max(0.0, min(ends) - now) if ends else None
 
     def statistics(self) -> Mapping[str, Statistics]:
         now = self._clock.monotonic()

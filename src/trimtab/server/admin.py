@@ -11,6 +11,7 @@ from trimtab.core.decision import Wish
 from trimtab.core.errors import LedgerError, TrimtabError, UnknownModel
 from trimtab.core.messages import Dialect
 from trimtab.engine import Admission, Gateway
+from trimtab.server.inference import presented_key
 from trimtab.store import Ledger
 from trimtab.wire import CODECS, client_status
 
@@ -46,7 +47,9 @@ class Admin:
         deployment = self._gateway.deployments.get(name)
         row = wish_row(Wish(name)) if name in set(Wish) else None if deployment is None else describe(deployment)
         if row is None:
-            return _error(request, UnknownModel(f"No model {name!r} is deployed here.", hint="GET /v1/models lists what is."))
+            return refused_in_dialect(
+                request, UnknownModel(f"No model {name!r} is deployed here.", hint="GET /v1/models lists what is.")
+            )
         return _json(_anthropic(row) if "anthropic-version" in request.headers else row)
 
     async def decision(self, request: Request) -> Response:
@@ -55,9 +58,10 @@ class Admin:
             return refused
         record = await self._ledger.get(request.path_params["id"])
         if record is None:
-            return _error(request, UnknownModel("No such decision.", hint="Its id is in the response header x-trimtab-decision."))
-        public = msgspec.structs.replace(record, intent=msgspec.structs.replace(record.intent, content_key=b""))
-        return _json(public)
+            return refused_in_dialect(
+                request, UnknownModel("No such decision.", hint="Its id is in the response header x-trimtab-decision.")
+            )
+        return _json(record.public())
 
     async def healthz(self, _request: Request) -> Response:
         return _json({"status": "ok"})
@@ -78,11 +82,10 @@ class Admin:
         return Response(self._gateway.metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     def _refused(self, request: Request) -> Response | None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         try:
-            self._admission.authenticate(token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key"))
+            self._admission.authenticate(presented_key(request.headers))
         except TrimtabError as error:
-            return _error(request, error)
+            return refused_in_dialect(request, error)
         return None
 
 
@@ -122,6 +125,8 @@ def _json(value: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-def _error(request: Request, error: TrimtabError) -> Response:
-    dialect = Dialect.ANTHROPIC if "anthropic-version" in request.headers else Dialect.OPENAI_CHAT
+def refused_in_dialect(request: Request, error: TrimtabError) -> Response:
+    """``error`` as the caller's own SDK reads it: Anthropic's says its version with every request, on every path."""
+    speaks_anthropic = "anthropic-version" in request.headers or request.url.path.startswith("/v1/messages")
+    dialect = Dialect.ANTHROPIC if speaks_anthropic else Dialect.OPENAI_CHAT
     return Response(CODECS[dialect].encode_error(error), client_status(error), media_type="application/json")

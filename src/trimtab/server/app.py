@@ -5,20 +5,18 @@ Everything that answers through a model is in ``inference.py``, everything that 
 
 from __future__ import annotations
 
-import logging
-
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from trimtab.core.errors import UnknownRoute
 from trimtab.core.messages import Dialect
 from trimtab.engine import Admission, Gateway
-from trimtab.server.admin import Admin
-from trimtab.server.inference import MESSAGES, Completion, CountTokens, Endpoint
+from trimtab.server.admin import Admin, refused_in_dialect
+from trimtab.server.inference import MESSAGES, Completion, CountTokens, Endpoint, public_error
 from trimtab.store import Ledger
-from trimtab.telemetry import log
 from trimtab.wire import CODECS
 
 
@@ -55,15 +53,9 @@ def routes(gateway: Gateway, admission: Admission, ledger: Ledger, max_body_byte
 
 
 async def _no_such_route(request: Request, error: Exception) -> Response:
-    status = getattr(error, "status_code", 404)
-    message = f"{request.method} {request.url.path} is not served here. See the README for the routes."
-    return JSONResponse(
-        {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}}, status
-    )
+    return refused_in_dialect(request, UnknownRoute(f"{request.method} {request.url.path} is not served here."))
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    """The last edge: a fault of our own. Its text may quote a request, so neither the client nor the log gets it."""
-    log(__name__, "unexpected error", level=logging.ERROR, error=error, path=request.url.path)
-    message = "The gateway failed in a way it did not expect. Its log names the place."
-    return JSONResponse({"error": {"message": message, "type": "api_error", "param": None, "code": "internal_error"}}, 500)
+    """The last edge: a fault of our own."""
+    return refused_in_dialect(request, public_error(error))

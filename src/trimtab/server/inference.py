@@ -21,6 +21,7 @@ from trimtab.core.errors import (
     BodyTooLarge,
     LedgerError,
     MalformedRequest,
+    NoDeployment,
     Overloaded,
     ProviderError,
     TrimtabError,
@@ -34,6 +35,7 @@ from trimtab.telemetry import log
 from trimtab.wire import AnthropicMessages, Codec, client_status
 
 DECISION_HEADER = b"x-trimtab-decision"
+_END: Message = {"type": "http.response.body", "body": b""}
 MESSAGES = AnthropicMessages()
 _JSON = (b"content-type", b"application/json")
 _STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
@@ -43,6 +45,16 @@ _NOT_AGAIN = (b"x-should-retry", b"false")
 
 class ClientGone(Exception):
     """The client has closed its connection."""
+
+
+class Told(Exception):
+    """A fault of our own, in the middle of a stream, of which the client has been told."""
+
+
+def presented_key(headers: Headers) -> str | None:
+    """The client's key, in OpenAI's header or in Anthropic's."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
 
 
 class Endpoint:
@@ -63,18 +75,16 @@ class Endpoint:
         except TrimtabError as error:
             self.gateway.metrics.refused.labels(error.code).inc()
             await self.refuse(error, send)
-        except ClientGone:
+        except (ClientGone, Told):
             return
         except Exception as error:
-            await self.refuse(_public(error), send)
+            await self.refuse(public_error(error), send)
 
     async def answer(self, body: bytes, caller: Caller, receive: Receive, send: Send) -> None:
         raise TypeError(f"{type(self).__name__} answers nothing")
 
     def _caller(self, headers: Headers) -> Caller:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        presented = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
-        key_id = self._admission.authenticate(presented)
+        key_id = self._admission.authenticate(presented_key(headers))
         return Caller(
             key_id=key_id,
             labels=_labels(headers.get("x-trimtab-sensitivity", "")),
@@ -147,14 +157,16 @@ class Completion(Endpoint):
                     await send(_start(200, [*_STREAM, (DECISION_HEADER, reply.id.encode())]))
                 if data:
                     await send(_piece(data))
-        except TrimtabError as error:
+        except Exception as error:
             if not started:
                 raise
-            log(
-                __name__, "stream failed", level=logging.WARNING, decision=reply.id, deployment=reply.deployment.id, code=error.code
-            )
-            await send(_piece(encoder.error(error)))
-        return {"type": "http.response.body", "body": b""}
+            told, name = public_error(error), reply.deployment.id
+            log(__name__, "stream failed", level=logging.WARNING, decision=reply.id, deployment=name, code=told.code)
+            await send(_piece(encoder.error(told)))
+            if told is not error:
+                await send(_END)
+                raise Told from error  # so that the record says that it failed
+        return _END
 
     async def _whole(self, request: Request, reply: Reply, send: Send) -> Message:
         folder = Folder()
@@ -178,7 +190,7 @@ class CountTokens(Endpoint):
         await send_json(send, 200, MESSAGES.encode_count(decision.signals.input_tokens))
 
 
-def _public(error: Exception) -> TrimtabError:
+def public_error(error: Exception) -> TrimtabError:
     """The error as the client may see it. The text of a fault of our own may quote a request: neither client nor log gets it."""
     if isinstance(error, TrimtabError):
         return error
@@ -215,6 +227,8 @@ def _retry_after(error: TrimtabError) -> int | None:
     first = error.first if isinstance(error, AttemptsExhausted) else error
     if isinstance(first, ProviderError) and first.retry_after is not None:
         return math.ceil(first.retry_after)
+    if isinstance(error, NoDeployment) and error.retry_after is not None:
+        return math.ceil(error.retry_after)
     return 1 if isinstance(error, Overloaded | LedgerError) else None
 
 

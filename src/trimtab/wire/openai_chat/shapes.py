@@ -5,7 +5,9 @@ Lists whose members may be of an unknown kind hold ``Raw``; the members' own sha
 
 from __future__ import annotations
 
-from msgspec import Raw, Struct
+from typing import Annotated
+
+from msgspec import Meta, Raw, Struct
 
 from trimtab.wire.body import ABSENT, Count
 
@@ -124,7 +126,7 @@ class ChatRequest(Struct):
     top_p: float | None = None
     top_k: int | None = None
     stop: str | list[str] | None = None
-    n: int | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
