@@ -120,7 +120,6 @@ async def test_a_disk_that_fills_amid_a_stream_puts_an_error_in_place_of_the_end
     assert await probe(running, "/healthz") == 200
 
 
-@pytest.mark.xfail(reason="readyz asks the log a question and no more; see Writer.statistics", strict=True)
 async def test_readyz_tells_that_the_log_takes_no_rows(running: Server) -> None:
     assert await probe(running, "/readyz") == 200
     fill(running)

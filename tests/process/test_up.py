@@ -102,7 +102,7 @@ async def test_explain_tells_why_and_what_it_cost(up: Server) -> None:
     id = asked["record"]["intent"]["id"]
 
     last = (await typed(up, "explain")).out
-    for fact in (id, "plan 1", "assumed: ability 0.44", "smollm2-135m-instruct", "self_hosted", "complete", "$0.000000"):
+    for fact in (id, "plan 1", "ability 0.10", "smollm2-135m-instruct", "self_hosted", "complete", "$0.000000"):
         assert fact in last
     record = json.loads((await typed(up, "explain", id, "--json")).out)
     assert record["intent"]["decision"]["plan"][0]["deployment"] == "local"

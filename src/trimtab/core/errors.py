@@ -212,8 +212,10 @@ class ProviderError(TrimtabError):
 
     @property
     def may_be_billed(self) -> bool:
-        """A status line with an error, or no connection at all, costs nothing. A silence or a cut may cost."""
-        return self.upstream_status is None and self.detail not in UNSENT
+        """A status line with an error, or no connection at all, costs nothing. A silence, or a cut behind a good status line, may cost."""
+        if self.upstream_status is None:
+            return self.detail not in UNSENT
+        return self.upstream_status < 300
 
 
 class AttemptsExhausted(TrimtabError):

@@ -112,6 +112,8 @@ class Failover:
             raise ProviderError(
                 FailureKind.TRANSIENT, f"{deployment.id} gave no first token in time.", detail="first_token_timeout"
             ) from None
+        if held[-1].has_content:
+            self._fleet.answering(deployment.id)
         return self._frames(held, upstream.frames, entry, attempt, limit)
 
     async def _frames(

@@ -41,11 +41,18 @@ from trimtab.store import Ledger
 from trimtab.telemetry import Metrics
 
 _WISHES = {wish.value: wish for wish in Wish}
+UNKNOWN = "(unknown)"
+"""How a model that nobody serves stands in the record: its name is the client's text, and may be anything."""
+
 _BEYOND = frozenset({"capability", "context_window"})
 """Constraints that the request itself breaks, wherever it is sent."""
 
 _REQUEST_SECONDS = 3600.0
 """The longest that one client request may take over all its attempts; each deployment's own total is shorter."""
+
+
+class ClientGone(Exception):
+    """The client has left, or reads no more. Raised into :meth:`Gateway.handle` by whoever listens."""
 
 
 class Reply(Struct, frozen=True):
@@ -74,6 +81,7 @@ class Gateway:
     ) -> None:
         self.policy = policy
         self.deployments = deployments
+        self._names = {name for each in deployments.values() for name in (each.id, each.model, each.card.name)}
         self.metrics = metrics
         self.budget = budget
         self.fleet = Fleet(clock)
@@ -89,7 +97,7 @@ class Gateway:
         wish = _WISHES.get(request.model)
         ask = Ask(
             wish=wish or Wish.AUTO,
-            named=None if wish else request.model,
+            named=None if wish else request.model if request.model in self._names else UNKNOWN,
             latency=caller.latency,
             task=caller.task,
             dialect=request.dialect,
@@ -108,7 +116,7 @@ class Gateway:
         entry = self._recorder.open(request, caller, decision)
         try:
             if not decision.plan:
-                raise self._refusal(decision)
+                raise self._refusal(decision, request.model)
             cleared = _cleared(request, decision.signals)
             deadline = Deadline(self._clock.monotonic() + _REQUEST_SECONDS)
             async with self._failover.first_accepted(cleared, entry, budget=self._max_attempts, deadline=deadline) as opened:
@@ -119,15 +127,17 @@ class Gateway:
             error.decision_id = entry.id if entry.is_kept else ""
             entry.close(_outcome_of(error), error.code)
             raise
+        except ClientGone:
+            raise
         except Exception as error:
-            entry.close(OutcomeKind.FAILED, type(error).__name__)
+            entry.close(OutcomeKind.FAILED, type(error.__cause__ or error).__name__)
             raise
         finally:
             # Reached unclosed only when the client has left: the record is handed over without waiting.
             entry.close(OutcomeKind.COMPLETE if entry.finished else OutcomeKind.CANCELLED)
 
-    def _refusal(self, decision: Decision) -> TrimtabError:
-        error = _refusal(decision, list(self.deployments))
+    def _refusal(self, decision: Decision, model: str) -> TrimtabError:
+        error = _refusal(decision, model, list(self.deployments))
         if isinstance(error, NoDeployment) and any(rejected.constraint == "availability" for rejected in decision.rejected):
             error.retry_after = self.fleet.wait()
         return error
@@ -156,15 +166,15 @@ def _outcome_of(error: TrimtabError) -> OutcomeKind:
     return OutcomeKind.REFUSED if refused else OutcomeKind.FAILED
 
 
-def _refusal(decision: Decision, names: list[str]) -> TrimtabError:
+def _refusal(decision: Decision, model: str, names: list[str]) -> TrimtabError:
     """Why the plan is empty, as the error that tells the client most."""
     reasons = {rejected.deployment: rejected.reason for rejected in decision.rejected if rejected.constraint != "model"}
     rules = {rejected.constraint for rejected in decision.rejected if rejected.constraint != "model"}
-    named = decision.ask.named
-    if named is not None and not rules:
-        near = difflib.get_close_matches(named, [*names, *_WISHES], n=3)
+    if decision.ask.named is not None and not rules:
+        shown = model if len(model) <= 100 else f"{model[:100]}..."
+        near = difflib.get_close_matches(shown, [*names, *_WISHES], n=3)
         ask_for = f"Did you mean {', '.join(near)}? " if near else ""
-        return UnknownModel(f"No model {named!r} is deployed here.", param="model", hint=f"{ask_for}GET /v1/models lists what is.")
+        return UnknownModel(f"No model {shown!r} is deployed here.", param="model", hint=f"{ask_for}GET /v1/models lists what is.")
     if not rules:
         return NoDeployment(
             "No deployment is configured.",

@@ -11,6 +11,8 @@ import hmac
 import os
 from collections.abc import Awaitable
 
+import msgspec
+
 from trimtab.core.catalog import Deployment
 from trimtab.core.decision import Decision
 from trimtab.core.errors import ProviderError
@@ -92,7 +94,7 @@ class AttemptLog:
         if never_ran:
             return NOTHING
         estimate = Usage(input=self._input_tokens, output=-(-self._answer_bytes // _BYTES_PER_TOKEN), estimated=True)
-        return merge_usage(estimate, known) if known != Usage() else estimate
+        return msgspec.structs.replace(merge_usage(estimate, known), estimated=True)
 
     @property
     def choices_finished(self) -> int:

@@ -136,6 +136,10 @@ class _Reader:
         try:
             if not self._is_stream():
                 frame = self._codec.decode_response(await self.whole())
+                choices = _Choices(1)
+                choices.add(frame)
+                if not choices.are_ended:
+                    raise self._malformed("unfinished_answer")
                 yield frame if not self._request.stream else replace(frame, native=b"")
             elif self._request.stream:
                 async with aclosing(self._stream()) as frames:
@@ -175,6 +179,8 @@ class _Reader:
                 for event in framing.feed(chunk):
                     frame = decoder.feed(event)
                     choices.add(frame)
+                    if frame.is_last and not choices.are_ended:
+                        raise truncated(self._who, self.upstream_id)
                     yield frame
                     if frame.is_last:
                         return
@@ -209,6 +215,11 @@ class _Choices:
                 self._finished.add(event.choice)
             elif not isinstance(event, (Started, UsageReported, Ended)):
                 self._begun.add(event.choice)
+
+    @property
+    def are_ended(self) -> bool:
+        """Whatever has begun is finished, and something is. A server may give fewer choices than were asked for."""
+        return bool(self._finished) and self._begun <= self._finished
 
     @property
     def are_complete(self) -> bool:

@@ -129,6 +129,14 @@ class Fleet:
             health.probing = True
             self._stale_at = 0.0
 
+    def answering(self, deployment: str) -> None:
+        """An attempt has said its first content: whoever was trying the deployment out has found it well, however long it goes on."""
+        health = self._of(deployment)
+        if health.opened:
+            health.probing = False
+            health.alive()
+            self._stale_at = 0.0
+
     def observe(self, attempt: Attempt, retry_after: float | None = None) -> None:
         """Learn from an attempt that has ended. ``retry_after`` is what the upstream asked for, seconds."""
         health, now, kind = self._of(attempt.deployment), self._clock.monotonic(), attempt.failure

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -29,22 +30,26 @@ from trimtab.core.errors import (
 from trimtab.core.events import Folder
 from trimtab.core.messages import Request
 from trimtab.core.zones import Sensitivity
-from trimtab.engine import Admission, Caller, Gateway, Reply
+from trimtab.engine import Admission, Caller, ClientGone, Gateway, Reply
 from trimtab.engine.gateway import exhausted
+from trimtab.engine.patience import Patience
 from trimtab.telemetry import log
 from trimtab.wire import AnthropicMessages, Codec, client_status
 
 DECISION_HEADER = b"x-trimtab-decision"
 _END: Message = {"type": "http.response.body", "body": b""}
+_TASK = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SLOWEST_SECONDS = 60.0
+"""A client that takes no byte for so long is gone, whatever its socket says: its upstream costs money all the while."""
+
+_LARGE = 1 << 20
+"""Bytes of a body from which on it is decoded beside the event loop, so that other requests go on."""
+
 MESSAGES = AnthropicMessages()
 _JSON = (b"content-type", b"application/json")
 _STREAM = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 _NOT_AGAIN = (b"x-should-retry", b"false")
 """The official SDKs obey it: without it each of them would multiply our own attempts by three."""
-
-
-class ClientGone(Exception):
-    """The client has closed its connection."""
 
 
 class Told(Exception):
@@ -87,9 +92,9 @@ class Endpoint:
         key_id = self._admission.authenticate(presented_key(headers))
         return Caller(
             key_id=key_id,
-            labels=_labels(headers.get("x-trimtab-sensitivity", "")),
+            labels=_labels(",".join(headers.getlist("x-trimtab-sensitivity"))),
             latency=_latency(headers.get("x-trimtab-latency", LatencyClass.INTERACTIVE)),
-            task=headers.get("x-trimtab-task"),
+            task=_task(headers.get("x-trimtab-task")),
         )
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
@@ -126,7 +131,8 @@ class Completion(Endpoint):
     """A question to a model, answered whole or as a stream."""
 
     async def answer(self, body: bytes, caller: Caller, receive: Receive, send: Send) -> None:
-        request = self.codec.decode_request(body)
+        decode = self.codec.decode_request
+        request = decode(body) if len(body) < _LARGE else await asyncio.to_thread(decode, body)
         work = asyncio.current_task()
         assert work is not None
         watcher = asyncio.create_task(_watch(receive, work))
@@ -149,6 +155,7 @@ class Completion(Endpoint):
         encoder = self.codec.stream_encoder(request, reply.id)
         same = reply.deployment.dialect is request.dialect
         started = False
+        patience = Patience()
         try:
             async for frame in reply.frames:
                 data = encoder.encode(frame, same_dialect=same)
@@ -156,7 +163,9 @@ class Completion(Endpoint):
                     started = True
                     await send(_start(200, [*_STREAM, (DECISION_HEADER, reply.id.encode())]))
                 if data:
-                    await send(_piece(data))
+                    await patience.wait(send(_piece(data)), _SLOWEST_SECONDS)
+        except TimeoutError:
+            raise ClientGone from None
         except Exception as error:
             if not started:
                 raise
@@ -166,6 +175,8 @@ class Completion(Endpoint):
             if told is not error:
                 await send(_END)
                 raise Told from error  # so that the record says that it failed
+        finally:
+            patience.rest()
         return _END
 
     async def _whole(self, request: Request, reply: Reply, send: Send) -> Message:
@@ -244,6 +255,13 @@ def _labels(text: str) -> frozenset[Sensitivity]:
         raise MalformedRequest(
             f"x-trimtab-sensitivity: {text!r} names a class that we do not know.", hint=f"The classes are {', '.join(Sensitivity)}."
         ) from None
+
+
+def _task(text: str | None) -> str | None:
+    """A task's name is recorded, so it has to look like one."""
+    if text is None or _TASK.fullmatch(text):
+        return text
+    raise MalformedRequest("x-trimtab-task: that is no task's name.", hint="Letters, digits and . _ : - , at most 64 of them.")
 
 
 def _latency(text: str) -> LatencyClass:

@@ -79,6 +79,9 @@ def _misfit(text: str, at: str) -> MalformedRequest:
     return MalformedRequest(f"{param}: {text}.", param=param, hint=hint)
 
 
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+
 def refuse(param: str, problem: str, hint: str = "Correct the field and send the request again.") -> MalformedRequest:
     return MalformedRequest(f"{param}: {problem}.", param=param, hint=hint)
 
@@ -99,7 +102,12 @@ def read_fields(body: bytes) -> dict[str, Raw]:
 
 
 def extras_of(fields: Mapping[str, Raw], carried: frozenset[str]) -> list[str]:
-    return [name for name, raw in fields.items() if name not in carried and given(raw)]
+    """The names of fields that no value of ours carries. They are told and recorded, so one that is no plain name is not repeated."""
+    return [_named(name) for name, raw in fields.items() if name not in carried and given(raw)]
+
+
+def _named(name: str) -> str:
+    return name if _FIELD_NAME.fullmatch(name) else "(a field)"
 
 
 def with_model(body: bytes, model: str) -> dict[str, Raw]:

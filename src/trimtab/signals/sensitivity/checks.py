@@ -70,7 +70,7 @@ def _remainder(compact: str) -> int:
 def card_number(text: str, before: str) -> bool:
     """A payment card: length and issuer prefix in use (ISO/IEC 7812), and the Luhn digit. Not the decimals of a fraction."""
     digits = digits_of(text)
-    if _decimals(before) or not 12 <= len(digits) <= 19 or len(set(digits)) == 1:
+    if (text.isdigit() and _decimals(before)) or not 12 <= len(digits) <= 19 or len(set(digits)) == 1:
         return False
     prefix = int(digits[:4])
     issued = 3000 <= prefix <= 6999 or 2221 <= prefix <= 2720 or prefix in (2131, 1800)
@@ -80,7 +80,8 @@ def card_number(text: str, before: str) -> bool:
 
 
 def _decimals(before: str) -> bool:
-    return before[-1:] in (".", ",") and before[-2:-1].isdigit()
+    """A comma between digits is as often that of a list (``17,4111...``), and that doubt closes."""
+    return before[-1:] == "." and before[-2:-1].isdigit()
 
 
 def national_number(text: str, before: str) -> bool:

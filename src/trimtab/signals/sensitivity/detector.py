@@ -16,7 +16,7 @@ MAX_CANDIDATES = 1_000
 """Beyond that many candidates nobody looks further: what was not looked at counts as unreadable."""
 
 _BEFORE = 16
-_FIRST_WORD = re.compile(rb"[^A-Za-z0-9]*[A-Za-z0-9]+")
+_FIRST_RUN = re.compile(rb"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]+")
 _SHORT = 4096
 _LONG_WORD = re.compile(rb"\S{60}")  # the shortest line that the blob's pattern has
 _LONGEST = 19  # digits of a payment card
@@ -86,9 +86,9 @@ def scan(texts: Iterable[str]) -> Found:
             classes.add(kind.sensitivity)
             position = end
         else:
-            # What was refused may have swallowed something good, but not within its first word.
-            word = _FIRST_WORD.match(data, start, end)
-            position = word.end() if word else end
+            # What was refused may have swallowed something good: behind a plus sign or a prefix of letters, say.
+            run = _FIRST_RUN.match(data, start, end)
+            position = run.end() if run else end
     if _holds_blob(data):
         problems.append("encoded data")
     if problems:

@@ -27,6 +27,10 @@ def _table() -> dict[str, str]:
                 table[letter] = str(unicodedata.decimal(letter))
             case "Pd":
                 table[letter] = "-"
+            case "Zs" | "Zl" | "Zp":
+                table[letter] = " "
+            case "Mn" if "VARIATION SELECTOR" in unicodedata.name(letter, ""):
+                table[letter] = ""
     return table
 
 

@@ -119,15 +119,17 @@ class Writer:
         encoded = [_encoded(item) for item in items]
         good = [item for item in encoded if not isinstance(item, LedgerError)]
         try:
-            verdicts = iter(commit(self._db, self._name, good))
+            verdicts = commit(self._db, self._name, good)
         except sqlite3.Error as error:
             self._broken_at = time.monotonic()
             # One error for each waiting future: raised twice, the same object would gather both tracebacks.
             return [explain(error, self._path) for _ in items]
         except Exception as error:  # The thread must outlive any defect: whoever waits for a dead thread waits for ever.
             return [LedgerError(f"The event log {self._path}: {type(error).__name__} ({error}).") for _ in items]
-        self._broken_at = None
-        return [item if isinstance(item, LedgerError) else next(verdicts) for item in encoded]
+        if None in verdicts:  # something was kept; a group of refusals alone shows nothing about the disk
+            self._broken_at = None
+        kept = iter(verdicts)
+        return [item if isinstance(item, LedgerError) else next(kept) for item in encoded]
 
     def _checkpoint(self, rows: int) -> None:
         """Move the WAL into the file, after the rows' owners were told: nobody waits for this but the next group."""

@@ -6,7 +6,7 @@ newer vLLM), content as a list of chunks (Mistral), tool calls without an index 
 
 from __future__ import annotations
 
-from msgspec import Raw, Struct
+from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
 from trimtab.core.events import (
@@ -48,7 +48,7 @@ class _Usage(Struct):
 
 
 class _GroqExtra(Struct):
-    usage: _Usage | None = None
+    usage: Raw = ABSENT
 
 
 class _Function(Struct):
@@ -93,7 +93,7 @@ class _Answer(Struct):
     model: str | None = None
     created: int | float | None = None
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: Raw = ABSENT
     error: Raw = ABSENT
     x_groq: _GroqExtra | None = None
 
@@ -107,6 +107,7 @@ class _Chunk(Struct):
 
 _ANSWER = Decoder(_Answer)
 _CHUNK = Decoder(_Chunk)
+_USAGE = Decoder(_Usage)
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -118,7 +119,14 @@ _FINISH = {
 }
 
 
-def _usage(wire: _Usage) -> Usage:
+def _usage(raw: Raw) -> Usage | None:
+    """``None`` for figures that are not there or not to be understood: no reason to lose the answer that they came with."""
+    try:
+        wire = _USAGE.decode(raw) if given(raw) else None
+    except (DecodeError, UnicodeDecodeError):
+        return None
+    if wire is None:
+        return None
     prompt, completion = wire.prompt_tokens_details, wire.completion_tokens_details
     cached = prompt.cached_tokens if prompt else None
     return Usage(
@@ -150,9 +158,9 @@ class _Reader:
                 self._read_said(said, choice, events)
             if choice.finish_reason:
                 events.append(Finished(_FINISH.get(choice.finish_reason, FinishReason.STOP), choice.index))
-        usage = answer.usage or (answer.x_groq.usage if answer.x_groq else None)
+        usage = _usage(answer.usage if answer.x_groq is None or given(answer.usage) else answer.x_groq.usage)
         if usage is not None:
-            events.append(UsageReported(_usage(usage)))
+            events.append(UsageReported(usage))
         return events
 
     def _read_said(self, said: _Delta, choice: _Choice, events: list[Event]) -> None:
