@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -30,6 +31,11 @@ DEFAULT_ZONES = ("local", "on_prem", "zdr_processor", "eu_processor", "any")
 """Most trusted first: this process's machine, one's own network, a processor with zero data retention, one bound by EU law, anyone."""
 
 
+@lru_cache(maxsize=64)
+def _ranks(zones: tuple[str, ...]) -> Mapping[str, int]:
+    return {name: rank for rank, name in enumerate(zones)}
+
+
 class Boundary(Struct, frozen=True):
     """The policy's table: for each class the outermost zone that may see it.
 
@@ -41,7 +47,7 @@ class Boundary(Struct, frozen=True):
     outermost: Mapping[Sensitivity, str]
 
     def admits(self, carried: Iterable[Sensitivity], zone: str) -> bool:
-        ranks = {name: rank for rank, name in enumerate(self.zones)}
+        ranks = _ranks(self.zones)
         here = ranks.get(zone)
         classes = frozenset(carried)
         if here is None or not classes:

@@ -191,7 +191,7 @@ class Egress:
                     headers=said,
                     allow_redirects=False,
                     proxy=None if _on_this_machine(url.host or "") else self._proxy,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout),
+                    timeout=_connect_within(connect_timeout),
                 )
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise _net_error(error, receiver_id) from None
@@ -238,13 +238,22 @@ def _tls_context(ca_file: str | None) -> ssl.SSLContext:
 
 def target_of(receiver: Receiver, path: str) -> URL:
     """The configured address with ``path`` behind it. A path can choose a page of the receiver and nothing else."""
+    return _target(receiver.base_url, path)
+
+
+@functools.lru_cache(maxsize=1024)
+def _target(base_url: str, path: str) -> URL:
     if not path.startswith("/"):
         raise ValueError("a path begins with a slash")
-    base = URL(receiver.base_url)
-    url = URL(receiver.base_url.rstrip("/") + path)
-    if url.origin() != base.origin():
+    url = URL(base_url.rstrip("/") + path)
+    if url.origin() != URL(base_url).origin():
         raise ValueError("a path cannot name another host")
     return url
+
+
+@functools.lru_cache(maxsize=64)
+def _connect_within(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=seconds)
 
 
 def _headers(receiver: Receiver, given: Mapping[str, str]) -> dict[str, str]:

@@ -10,10 +10,9 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from trimtab.core.decision import LatencyClass
@@ -56,7 +55,16 @@ class Told(Exception):
     """A fault of our own, in the middle of a stream, of which the client has been told."""
 
 
-def presented_key(headers: Headers) -> str | None:
+def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by name, in lower case. One that comes twice is joined by a comma (RFC 9110, section 5.2): none is passed over."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    return headers
+
+
+def presented_key(headers: Mapping[str, str]) -> str | None:
     """The client's key, in OpenAI's header or in Anthropic's."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
@@ -73,7 +81,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            headers = Headers(scope=scope)
+            headers = headers_of(scope["headers"])
             caller = self._caller(headers)
             with self._admission.entered():
                 await self.answer(await self._body(headers, receive), caller, receive, send)
@@ -88,16 +96,16 @@ class Endpoint:
     async def answer(self, body: bytes, caller: Caller, receive: Receive, send: Send) -> None:
         raise TypeError(f"{type(self).__name__} answers nothing")
 
-    def _caller(self, headers: Headers) -> Caller:
+    def _caller(self, headers: Mapping[str, str]) -> Caller:
         key_id = self._admission.authenticate(presented_key(headers))
         return Caller(
             key_id=key_id,
-            labels=_labels(",".join(headers.getlist("x-trimtab-sensitivity"))),
+            labels=_labels(headers.get("x-trimtab-sensitivity", "")),
             latency=_latency(headers.get("x-trimtab-latency", LatencyClass.INTERACTIVE)),
             task=_task(headers.get("x-trimtab-task")),
         )
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         limit = self._max_body_bytes
         declared = headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > limit:
