@@ -52,8 +52,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
-    """Written when the first attempt starts. ``content_key`` is random per record and keys ``content_digest`` (HMAC-SHA-256 of the
-    client's body): the digest proves what was asked to whoever holds the body, and forgetting the key makes it mean nothing.
+    """Written when the first attempt starts. ``content_key`` is random per record and keys ``content_digest`` (keyed BLAKE2b, RFC 7693, of
+    the client's body): the digest proves what was asked to whoever holds the body, and forgetting the key makes it mean nothing.
     """
 
     id: str

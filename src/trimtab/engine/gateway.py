@@ -120,7 +120,8 @@ class Gateway:
             cleared = _cleared(request, decision.signals)
             deadline = Deadline(self._clock.monotonic() + _REQUEST_SECONDS)
             async with self._failover.first_accepted(cleared, entry, budget=self._max_attempts, deadline=deadline) as opened:
-                await entry.intent_kept()
+                if request.stream:  # a whole answer waits for its outcome, and that stands behind the intent
+                    await entry.intent_kept()
                 async with aclosing(_tell(opened, entry)) as frames:
                     yield Reply(entry.id, decision, opened.deployment, frames)
         except TrimtabError as error:

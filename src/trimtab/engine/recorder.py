@@ -7,7 +7,7 @@ whatever happens in between. It prices and it counts; it decides nothing and nev
 from __future__ import annotations
 
 import asyncio
-import hmac
+import hashlib
 import os
 from collections.abc import Awaitable
 
@@ -172,7 +172,7 @@ class Entry:
                 key_id=self._caller.key_id,
                 decision=self.decision,
                 stream=self._request.stream,
-                content_digest=hmac.digest(key, self._request.native, "sha256").hex(),
+                content_digest=hashlib.blake2b(self._request.native, key=key, digest_size=32).hexdigest(),
                 content_key=key,
             )
         )

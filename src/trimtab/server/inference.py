@@ -157,9 +157,11 @@ class Completion(Endpoint):
             with suppress(asyncio.CancelledError):
                 await watcher
         # Sent when nobody watches any more: a server reports the end of its answer as a disconnect, too.
-        await send(last)
+        for message in last:
+            await send(message)
 
-    async def _stream(self, request: Request, reply: Reply, send: Send) -> Message:
+    async def _stream(self, request: Request, reply: Reply, send: Send) -> tuple[Message, ...]:
+        """Send all but the last; return that."""
         encoder = self.codec.stream_encoder(request, reply.id)
         same = reply.deployment.dialect is request.dialect
         started = False
@@ -170,6 +172,8 @@ class Completion(Endpoint):
                 if not started:
                     started = True
                     await send(_start(200, [*_STREAM, (DECISION_HEADER, reply.id.encode())]))
+                if frame.is_last:
+                    return _piece(data), _END
                 if data:
                     await patience.wait(send(_piece(data)), _SLOWEST_SECONDS)
         except TimeoutError:
@@ -185,9 +189,10 @@ class Completion(Endpoint):
                 raise Told from error  # so that the record says that it failed
         finally:
             patience.rest()
-        return _END
+        return (_END,)
 
-    async def _whole(self, request: Request, reply: Reply, send: Send) -> Message:
+    async def _whole(self, request: Request, reply: Reply, send: Send) -> tuple[Message, ...]:
+        """Send nothing; return it all, so that head and body leave in one packet."""
         folder = Folder()
         body = b""
         async for frame in reply.frames:
@@ -197,8 +202,8 @@ class Completion(Endpoint):
                 folder.add(frame.events)
         if not body:
             body = self.codec.encode_response(folder.response(), reply.id)
-        await send(_start(200, [_JSON, _length(body), (DECISION_HEADER, reply.id.encode())]))
-        return {"type": "http.response.body", "body": body}
+        start = _start(200, [_JSON, _length(body), (DECISION_HEADER, reply.id.encode())])
+        return start, {"type": "http.response.body", "body": body}
 
 
 class CountTokens(Endpoint):

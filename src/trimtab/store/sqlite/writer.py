@@ -12,11 +12,11 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 
 from trimtab.core.errors import LedgerError
-from trimtab.core.record import Row
+from trimtab.core.record import Intent, Row
 from trimtab.store.base import Statistics, StoredKey
 from trimtab.store.rows import Entry, encode
 from trimtab.store.sqlite.commit import Verdicts, commit
@@ -30,6 +30,9 @@ _BUSY = 4
 
 _GATHER_SECONDS = 0.005
 """Less than a tenth of what a request takes then. It means fewer commits, and taking the interpreter from the event loop less often."""
+
+_COMPANY_SECONDS = 0.001
+"""How long an intent waits for its outcome, which may be right behind it: one commit instead of two. A real model takes longer."""
 
 _FAILING_SECONDS = 10.0
 """How long a failed group counts as a sign that the next one would fail, too."""
@@ -104,15 +107,23 @@ class Writer:
 
     def _everything_waiting(self) -> tuple[list[_Handed], bool]:
         handed: list[_Handed] = []
+        patience: float | None = None
         while True:
-            item = self._queue.get()
+            try:
+                item = self._queue.get(timeout=patience)
+            except Empty:
+                return handed, False
             if item is None:
                 return handed, True
             handed.append(item)
             if self._busy:
                 self._busy = False
                 time.sleep(_GATHER_SECONDS)
-            if self._queue.empty():
+            if not self._queue.empty():
+                patience = None
+            elif isinstance(item[0], Intent) and patience is None:
+                patience = _COMPANY_SECONDS
+            else:
                 return handed, False
 
     def _write(self, items: Sequence[Row | StoredKey]) -> Verdicts:
