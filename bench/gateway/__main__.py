@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 from bench.gateway.load import Fault, Measured
-from bench.gateway.subjects import CORES, Subject, litellm, trimtab, upstream
+from bench.gateway.subjects import CORES, Subject, alone, litellm, trimtab, upstream
 from msgspec import Struct
 from tabulate import tabulate
 
@@ -81,9 +81,10 @@ def _measure(subjects: list[Subject], options: argparse.Namespace) -> list[Row]:
             for kind, (connections, stream) in KINDS.items():
                 print(f"turn {turn + 1} of {TURNS}: {subject.name}, {kind}", file=sys.stderr)
                 warmup = options.warmup if turn == 0 else 0.5
-                found[kind].append(
-                    subject.measure(connections=connections, stream=stream, warmup=warmup, seconds=options.seconds / TURNS)
-                )
+                with alone(subject, subjects):
+                    found[kind].append(
+                        subject.measure(connections=connections, stream=stream, warmup=warmup, seconds=options.seconds / TURNS)
+                    )
     return [
         Row(name=subject.name, **{kind: _middle(turns) for kind, turns in found.items()}, idle=before, after=subject.resident_mib())
         for subject, found, before in zip(subjects, measured, idle, strict=True)
@@ -95,7 +96,7 @@ def _middle(turns: list[Measured]) -> Measured:
 
 
 def _table(rows: list[Row]) -> str:
-    alone = rows[0]
+    bare = rows[0]
     headers = ["", "req/s", "p50 ms", "p99 ms", "added p50 ms", "added p99 ms", "streams/s", "idle MiB", "after MiB"]
     note = f"req/s, p50, p99 and streams/s: {CONNECTIONS} connections. Added: one connection, over the upstream's own."
     cells = [
@@ -104,9 +105,9 @@ def _table(rows: list[Row]) -> str:
             f"{row.many.rate:,.0f}",
             f"{row.many.p50:.2f}",
             f"{row.many.p99:.2f}",
-            *(("", "") if row is alone else (f"{row.one.p50 - alone.one.p50:.2f}", f"{row.one.p99 - alone.one.p99:.2f}")),
+            *(("", "") if row is bare else (f"{row.one.p50 - bare.one.p50:.2f}", f"{row.one.p99 - bare.one.p99:.2f}")),
             f"{row.streams.rate:,.0f}",
-            *(("", "") if row is alone else (f"{row.idle:.0f}", f"{row.after:.0f}")),
+            *(("", "") if row is bare else (f"{row.idle:.0f}", f"{row.after:.0f}")),
         )
         for row in rows
     ]

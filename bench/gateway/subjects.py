@@ -7,12 +7,13 @@ LiteLLM's proxy runs with one worker, a master key and no database.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,6 +57,11 @@ class Subject(Struct, frozen=True):
         """Resident memory of the process and of all that it started."""
         return 0.0 if self.pid is None else sum(map(_resident_kib, _family(self.pid))) / 1024
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to the process and all that it started."""
+        for pid in () if self.pid is None else tuple(_family(self.pid)):
+            os.kill(pid, number)
+
     def measure(self, **changes: float | bool) -> Measured:
         """Put ``load``, changed as told, on the subject from a process of its own."""
         load = msgspec.structs.replace(self.load, **changes)
@@ -64,6 +70,19 @@ class Subject(Struct, frozen=True):
         if done.returncode:
             raise Fault(f"{self.name} could not be measured")
         return msgspec.json.decode(done.stdout, type=Measured)
+
+
+@contextmanager
+def alone(subject: Subject, subjects: Iterable[Subject]) -> Iterator[None]:
+    """Hold all other gateways still: one that idles on the same core would take from the one that is measured."""
+    others = [other for other in subjects if other is not subject]
+    for other in others:
+        other.tell(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for other in others:
+            other.tell(signal.SIGCONT)
 
 
 @contextmanager
