@@ -15,16 +15,11 @@ PARAMETERS = 8
 # Reasoned exceptions: (module, name) -> why. The list may only shrink.
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[tuple[str, str], str] = {}
-MANY_PARAMETERS: dict[tuple[str, str], str] = {
-    ("trimtab.core.errors", "__init__"): "ProviderError: one keyword per fact of a failure",
-}
+MANY_PARAMETERS: dict[tuple[str, str], str] = {}
 BROAD_EXCEPT: dict[str, str] = {
     "trimtab.server.inference": "the edge of the server: a fault of our own is a 500 in the client's protocol, and a line in the log",
     "trimtab.store.sqlite.writer": "whoever waits for a row of a dead thread waits for ever: the thread outlives any defect",
     "trimtab.signals.reading": "a reader that fails takes its careful value, and the evidence says so",
-    "trimtab.local.supervisor": "a health check that fails, however it fails, means that nobody answered",
-    "trimtab.local.discover": "a place that fails to answer, however it fails, is not a server of the kind looked for",
-    "trimtab.local.weights": "the hub's client has two dozen errors of its own; each becomes ours, with the next step",
 }
 OPTIONAL_EXTRAS = {"xllamacpp", "gguf", "numpy", "huggingface_hub"}
 MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
