@@ -59,6 +59,7 @@ REQUEST_HEADERS: list[Cells] = [
         "What the request carries, separated by commas. Labels add to what is found and remove nothing.",
     ),
     ("`x-trimtab-task`", "a name", "Lets a reserve deployment answer that is `certified_for` this task."),
+    ("`x-trimtab-timeout`", "seconds", "How long the caller waits for the whole answer, over all attempts."),
 ]
 
 ANSWER_HEADERS: list[Cells] = [

@@ -91,6 +91,21 @@ async def test_the_deadline_is_carried_into_the_next_attempt() -> None:
 
 
 @virtual
+async def test_the_callers_own_deadline_ends_it_over_all_attempts() -> None:
+    """Two attempts of two seconds each do not fit into three: the second is cut off, and no third begins."""
+    clock, slow = ManualClock(), Timeouts(first_token=2)
+    provider = ScriptedProvider({id: (Hang(),) for id in "abc"}, clock=clock)
+    gateway = gateway_of([deployment(id, timeouts=slow) for id in "abc"], provider, clock=clock)
+    hurried = msgspec.structs.replace(CALLER, seconds=3.0)
+    with pytest.raises(AttemptsExhausted) as raised:
+        async with gateway.handle(question(), hurried):
+            raise AssertionError("it was answered")
+    assert clock.monotonic() == pytest.approx(3)
+    assert list(raised.value.tried) == ["a", "b"]
+    assert path.exhausted(raised.value)
+
+
+@virtual
 async def test_in_flight_returns_to_zero_on_every_way_out() -> None:
     clock = ManualClock()
     whole = says("one two")

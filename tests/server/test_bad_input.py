@@ -69,7 +69,14 @@ async def test_without_a_good_key_nothing_is_told(running: Running, headers: dic
 
 @pytest.mark.parametrize(
     ("header", "value"),
-    [("x-trimtab-latency", "soon"), ("x-trimtab-sensitivity", "personal,none"), ("x-trimtab-sensitivity", "top-secret")],
+    [
+        ("x-trimtab-latency", "soon"),
+        ("x-trimtab-sensitivity", "personal,none"),
+        ("x-trimtab-sensitivity", "top-secret"),
+        ("x-trimtab-timeout", "soon"),
+        ("x-trimtab-timeout", "-1"),
+        ("x-trimtab-timeout", "nan"),
+    ],
 )
 async def test_a_header_of_ours_that_we_do_not_understand_is_refused(running: Running, header: str, value: str) -> None:
     """A label that is ignored would be a label that lowers."""

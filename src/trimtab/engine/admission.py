@@ -24,12 +24,16 @@ _DAY_NS = 86_400 * 1_000_000_000
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """Who asks, and what their headers said beside the body. Labels raise a request's sensitivity and never lower it."""
+    """Who asks, and what their headers said beside the body. Labels raise a request's sensitivity and never lower it.
+
+    ``seconds`` is how long the caller waits for the whole of the answer, over all attempts; ``None`` where they did not say.
+    """
 
     key_id: str
     labels: frozenset[Sensitivity] = frozenset()
     latency: LatencyClass = LatencyClass.INTERACTIVE
     task: str | None = None
+    seconds: float | None = None
 
 
 def digest(key: str) -> bytes:

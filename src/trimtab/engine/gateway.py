@@ -118,7 +118,7 @@ class Gateway:
             if not decision.plan:
                 raise self._refusal(decision, request.model)
             cleared = _cleared(request, decision.signals)
-            deadline = Deadline(self._clock.monotonic() + _REQUEST_SECONDS)
+            deadline = Deadline(self._clock.monotonic() + min(_REQUEST_SECONDS, caller.seconds or _REQUEST_SECONDS))
             async with self._failover.first_accepted(cleared, entry, budget=self._max_attempts, deadline=deadline) as opened:
                 if request.stream:  # a whole answer waits for its outcome, and that stands behind the intent
                     await entry.intent_kept()

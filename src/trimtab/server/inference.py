@@ -103,6 +103,7 @@ class Endpoint:
             labels=_labels(headers.get("x-trimtab-sensitivity", "")),
             latency=_latency(headers.get("x-trimtab-latency", LatencyClass.INTERACTIVE)),
             task=_task(headers.get("x-trimtab-task")),
+            seconds=_seconds(headers.get("x-trimtab-timeout")),
         )
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
@@ -275,6 +276,20 @@ def _task(text: str | None) -> str | None:
     if text is None or _TASK.fullmatch(text):
         return text
     raise MalformedRequest("x-trimtab-task: that is no task's name.", hint="Letters, digits and . _ : - , at most 64 of them.")
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise MalformedRequest(
+            "x-trimtab-timeout: that is no time.", hint="Seconds above 0 for the whole answer, such as 30 or 2.5."
+        )
+    return seconds
 
 
 def _latency(text: str) -> LatencyClass:
