@@ -22,7 +22,7 @@ from trimtab.core.errors import (
 from trimtab.core.events import Ended, Finished, Started, TextDelta, UsageReported
 from trimtab.core.messages import FinishReason, Request, Sampling
 from trimtab.core.record import OutcomeKind, Record
-from trimtab.core.units import FREE, NanoUSD, Timeouts, Usage
+from trimtab.core.units import FREE, NanoUSD, Price, Timeouts, Usage
 from trimtab.engine import Gateway
 from trimtab.engine import gateway as path
 from trimtab.lab.clock import ManualClock, virtual
@@ -259,3 +259,22 @@ def test_a_refusal_knows_the_constraints_by_their_names() -> None:
     names = {getattr(each, "__name__", "") for each in constraints(config.boundary, None)} - {"check"} | {"zone", "region"}
     assert names >= path._BEYOND
     assert {"budget", "zone", "model", "availability"} <= names
+
+
+@virtual
+async def test_a_dearer_fallback_is_held_as_well() -> None:
+    """Each attempt may be billed, so the second holds its own cost beside the first's."""
+    clock = ManualClock()
+    cheap = deployment("a", price=Price(input=1_000_000, output=1_000_000, version="test"), timeouts=Timeouts(first_token=2))
+    provider = ScriptedProvider({"a": (Hang(),), "b": (Wait(5), *says("x"))}, clock=clock)
+    gateway = gateway_of([cheap, B], provider, clock=clock, budget=NanoUSD(10**10))
+    task = asyncio.create_task(text_of(gateway))
+    await asyncio.sleep(1)
+    first = gateway.budget.left()
+    await asyncio.sleep(3)
+    both = gateway.budget.left()
+    await task
+    assert first is not None
+    assert both is not None
+    assert both < first < 10**10
+    assert gateway.budget.left() is not None

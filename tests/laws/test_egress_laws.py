@@ -43,7 +43,7 @@ def may_see(table: Boundary, found: Sensitivity, zone: str) -> bool:
 
 def cleared(known: Receivers, carried: frozenset[Sensitivity], id: str) -> Receiver | None:
     try:
-        return known.admit(carried, id).receiver
+        return known.admit(carried, id)
     except EgressRefused:
         return None
 

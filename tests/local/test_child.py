@@ -15,7 +15,7 @@ WITHOUT_EXTRA = [sys.executable, "-c", "import sys; sys.modules['xllamacpp'] = N
 
 
 def _settings(path: Path) -> bytes:
-    settings = Settings(path=str(path), name="made", port=0, api_key="k", context=128, threads=1, parallel=1)
+    settings = Settings(path=str(path), name="made", port=0, api_key="k", context=128, threads=1)
     return msgspec.json.encode(settings) + b"\n"
 
 

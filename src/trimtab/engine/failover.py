@@ -26,6 +26,8 @@ from trimtab.routing.fleet import Fleet
 _STARTUP_FRAMES = 64
 """Frames before the first content are held back, so that an error among them can still be hidden. More than this is an answer."""
 
+_STARTUP_BYTES = 256 * 1024
+
 
 class Opened(Struct, frozen=True):
     """A deployment that has begun to answer. ``frames`` includes what was read while it began."""
@@ -97,6 +99,7 @@ class Failover:
         deployment, now = attempt.deployment, self._clock.monotonic()
         limit = deadline.capped(now, deployment.timeouts.total)
         held: list[Frame] = []
+        size = 0
         try:
             async with asyncio.timeout_at(_loop_time(limit.capped(now, deployment.timeouts.first_token), now)):
                 upstream = await stack.enter_async_context(self._providers[deployment.id].open(deployment, request, limit))
@@ -104,7 +107,8 @@ class Failover:
                 async for frame in upstream.frames:
                     attempt.see(frame)
                     held.append(frame)
-                    if frame.has_content or frame.is_last or len(held) == _STARTUP_FRAMES:
+                    size += len(frame.native)
+                    if frame.has_content or frame.is_last or len(held) == _STARTUP_FRAMES or size >= _STARTUP_BYTES:
                         break
                 else:
                     raise truncated(deployment.id)

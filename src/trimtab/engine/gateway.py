@@ -138,7 +138,7 @@ class Gateway:
             entry.close(OutcomeKind.COMPLETE if entry.finished else OutcomeKind.CANCELLED)
 
     def _refusal(self, decision: Decision, model: str) -> TrimtabError:
-        error = _refusal(decision, model, list(self.deployments))
+        error = _why_empty(decision, model, list(self.deployments))
         if isinstance(error, NoDeployment) and any(rejected.constraint == "availability" for rejected in decision.rejected):
             error.retry_after = self.fleet.wait()
         return error
@@ -167,7 +167,7 @@ def _outcome_of(error: TrimtabError) -> OutcomeKind:
     return OutcomeKind.REFUSED if refused else OutcomeKind.FAILED
 
 
-def _refusal(decision: Decision, model: str, names: list[str]) -> TrimtabError:
+def _why_empty(decision: Decision, model: str, names: list[str]) -> TrimtabError:
     """Why the plan is empty, as the error that tells the client most."""
     reasons = {rejected.deployment: rejected.reason for rejected in decision.rejected if rejected.constraint != "model"}
     rules = {rejected.constraint for rejected in decision.rejected if rejected.constraint != "model"}

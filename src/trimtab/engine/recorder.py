@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable
 
 import msgspec
 
@@ -138,17 +137,17 @@ class Entry:
         self._caller = caller
         self._opened_ns = recorder.clock.time_ns()
         self.id = new_id(self._opened_ns)
-        self._intent: Awaitable[None] | None = None
-        self._closed: Awaitable[None] | None = None
+        self._intent: asyncio.Future[None] | None = None
+        self._closed: asyncio.Future[None] | None = None
         self._held = 0
         self.finished = False
         """The model's whole answer has passed through here."""
 
     def begin(self, deployment: Deployment) -> AttemptLog:
-        """Start an attempt. The first one hands over the intent and holds its expected cost."""
+        """Start an attempt and hold its expected cost: each may be billed. The first one hands over the intent."""
         if self._intent is None:
             self._hand_over_intent()
-            self._held = self._recorder.budget.hold(self._expected_cost(deployment))
+        self._held += self._recorder.budget.hold(self._expected_cost(deployment))
         return AttemptLog(deployment, self._recorder.clock, self.decision.signals.input_tokens)
 
     def _expected_cost(self, deployment: Deployment) -> int:
@@ -191,9 +190,9 @@ class Entry:
     def is_kept(self) -> bool:
         """Is there a record that ``explain`` can find, as far as we know by now?"""
         intent = self._intent
-        return not (isinstance(intent, asyncio.Future) and intent.done() and (intent.cancelled() or intent.exception() is not None))
+        return intent is None or not intent.done() or (not intent.cancelled() and intent.exception() is None)
 
-    def close(self, kind: OutcomeKind, error: str = "") -> Awaitable[None]:
+    def close(self, kind: OutcomeKind, error: str = "") -> asyncio.Future[None]:
         """Hand over the outcome; awaiting the result waits for its commit. The first call decides, later ones change nothing."""
         if self._closed is None:
             if self._intent is None:

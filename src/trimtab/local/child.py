@@ -25,7 +25,7 @@ _ERRORS_ONLY = 1
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """``context`` is in tokens and for each of ``parallel`` requests; ``name`` is what the server calls its model."""
+    """``context`` is in tokens; ``name`` is what the server calls its model."""
 
     path: str
     name: str
@@ -33,7 +33,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     api_key: str
     context: int
     threads: int
-    parallel: int
 
 
 class Reason(Struct, frozen=True):
@@ -92,8 +91,8 @@ def _serve(settings: Settings) -> object:
     params.hostnames = ["127.0.0.1"]
     params.port = settings.port
     params.api_keys = [settings.api_key]
-    params.n_parallel = settings.parallel
-    params.n_ctx = settings.context * settings.parallel  # llama.cpp divides it among the slots
+    params.n_parallel = 1  # more give fairness and no throughput on a processor
+    params.n_ctx = settings.context
     params.cpuparams.n_threads = settings.threads
     params.cache_ram_mib = 0  # by default it keeps up to 8 GiB of past prompts
     params.endpoint_slots = False  # it shows prompts

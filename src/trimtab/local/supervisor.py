@@ -37,8 +37,8 @@ class State(StrEnum):
 
 
 class Serving(Struct, frozen=True, kw_only=True):
-    """What to serve. ``id`` is also the receiver's id, ``model`` the name that answers carry (default: the id); ``context`` is in tokens
-    for each of ``parallel`` requests.
+    """What to serve. ``id`` is also the receiver's id, ``model`` the name that answers carry (default: the id); ``context`` is in
+    tokens.
 
     ``threads`` is ``None`` for as many as fit: the machine's processors but one.
     """
@@ -48,7 +48,6 @@ class Serving(Struct, frozen=True, kw_only=True):
     model: str = ""
     context: int = 4096
     threads: int | None = None
-    parallel: int = 1
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -211,7 +210,6 @@ class LlamaServer:
                 api_key=self.key.reveal(),
                 context=serving.context,
                 threads=serving.threads or _threads_that_fit(),
-                parallel=serving.parallel,
             )
         )
 

@@ -23,12 +23,6 @@ class Receiver(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, Secret] = field(default_factory=dict)
 
 
-class Clearance(Struct, frozen=True):
-    """What ``admit`` gives and the client asks for. It holds for one receiver."""
-
-    receiver: Receiver
-
-
 class Receivers:
     """The register of all receivers, and the check in front of them."""
 
@@ -45,8 +39,8 @@ class Receivers:
         if (held.base_url, held.zone) != (receiver.base_url, receiver.zone):
             raise ValueError(f"receiver {receiver.id!r} is already registered at another place")
 
-    def admit(self, carried: frozenset[Sensitivity], receiver_id: str) -> Clearance:
-        """Clear bytes that carry ``carried`` for the receiver, or raise :class:`EgressRefused`. Every doubt is a refusal."""
+    def admit(self, carried: frozenset[Sensitivity], receiver_id: str) -> Receiver:
+        """The receiver, cleared for bytes that carry ``carried``; or :class:`EgressRefused`. Every doubt is a refusal."""
         receiver = self._known.get(receiver_id)
         if receiver is None:
             raise EgressRefused(
@@ -60,4 +54,4 @@ class Receivers:
                 reasons={receiver_id: f"zone {receiver.zone} may not see {classes}"},
                 hint="Add a deployment in a zone that may see it, or change the [boundary] table.",
             )
-        return Clearance(receiver)
+        return receiver

@@ -173,7 +173,7 @@ class Egress:
         connect_timeout: float,
     ) -> AsyncIterator[Answer]:
         try:
-            receiver = self.receivers.admit(carried, receiver_id).receiver
+            receiver = self.receivers.admit(carried, receiver_id)
         except EgressRefused:
             self._refused += 1
             raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from msgspec import Struct
@@ -74,7 +75,7 @@ class Statistics(Struct, frozen=True, kw_only=True):
 class Ledger(Protocol):
     """The event log. Rows are only ever added."""
 
-    def append(self, row: Row) -> Awaitable[None]:
+    def append(self, row: Row) -> asyncio.Future[None]:
         """Hand over a row at once, without waiting; awaiting the result waits for its commit.
 
         Rows of one process are committed in the order in which they were handed over, in groups. Appending the same row twice keeps
