@@ -34,16 +34,16 @@ from trimtab.config import Config, load
 from trimtab.core.decision import Ask
 from trimtab.core.events import Frame
 from trimtab.core.messages import Dialect, Request
-from trimtab.engine import Admission, Budget, Gateway
-from trimtab.engine.admission import digest
-from trimtab.engine.clock import SystemClock
+from trimtab.engine import AccountBook, Gate, Gateway, Purse, Rates
+from trimtab.engine.access import digest
+from trimtab.engine.clock import SystemClock, new_id
+from trimtab.engine.recorder import Recorder
 from trimtab.lab.memory import MemoryStore
 from trimtab.lab.scripted import ScriptedProvider
 from trimtab.routing.fleet import Fleet
 from trimtab.routing.policy import compile_policy, decide
-from trimtab.server import build_app
+from trimtab.server import Parts, build_app
 from trimtab.signals import sense
-from trimtab.store import StoredKey
 from trimtab.telemetry import Metrics
 from trimtab.wire import CODECS, SSEDecoder
 
@@ -87,7 +87,7 @@ def main() -> None:
 
 async def _all(rounds: int) -> list[Cost]:
     config = _config()
-    whole, stream = Bench(config, _whole_frames()), Bench(config, _stream_frames())
+    whole, stream = await Bench(config, _whole_frames()).open(), await Bench(config, _stream_frames()).open()
     kinds: dict[str, Work] = {
         "a chat completion": partial(whole.ask, ASKED_WHOLE),
         **{f"- {name}": _as_work(stage) for name, stage in _stages(config, ASKED_WHOLE).items()},
@@ -110,13 +110,24 @@ class Bench:
             routing=config.routing,
             deployments={deployment.id: deployment for deployment in config.deployments},
             providers={"bench": self._provider},
-            ledger=store,
-            budget=Budget(None, clock),
-            metrics=Metrics(),
-            clock=clock,
+            recorder=Recorder(store, Purse(store, clock), Metrics(), clock),
+            rates=Rates(clock),
         )
-        admission = Admission([StoredKey("bench", digest(KEY), 0)], config.server.max_concurrency)
-        self._app = build_app(gateway, admission, store, max_body_bytes=config.server.max_body_bytes)
+        self._book = AccountBook(store, clock, new_id)
+        self._app = build_app(
+            Parts(
+                gateway=gateway,
+                book=self._book,
+                gate=Gate(config.server.max_concurrency),
+                store=store,
+                max_body_bytes=config.server.max_body_bytes,
+            )
+        )
+
+    async def open(self) -> Bench:
+        """Let the key in."""
+        await self._book.ensure_bootstrap(digest(KEY), "bench")
+        return self
 
     async def ask(self, body: bytes) -> None:
         """One request, as a server would hand it over. The client stays until it has everything."""

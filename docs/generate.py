@@ -7,14 +7,18 @@ there stops the generator.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
+from msgspec import structs
 from prometheus_client.metrics import MetricWrapperBase
 from starlette.routing import Route
+from tests.conformance.matrix.page import tables
+from tests.oracle.clients.table import COLUMNS, RESULTS, Results
 
 from trimtab import catalog, config
 from trimtab.cli import cli
@@ -22,11 +26,18 @@ from trimtab.config import Entry
 from trimtab.core.decision import LatencyClass
 from trimtab.core.errors import AttemptsExhausted, ConfigError, FailureKind, LocalModelError, ProviderError, TrimtabError
 from trimtab.core.zones import Sensitivity
-from trimtab.engine import Admission, Budget, Gateway
+from trimtab.engine import AccountBook, Gate, Gateway, Purse, Rates
+from trimtab.engine.batches import Desk, Files, Queue
+from trimtab.engine.clock import new_id
+from trimtab.engine.recorder import Recorder
 from trimtab.lab.clock import ManualClock
 from trimtab.lab.memory import MemoryStore
+from trimtab.net import Egress, Receivers
 from trimtab.routing.policy import compile_policy
 from trimtab.routing.ranking import WEIGHTS
+from trimtab.server import Parts, Provider, Shelf, SignIn
+from trimtab.server.admin import OPERATIONS
+from trimtab.server.admin.table import Operation
 from trimtab.server.app import routes
 from trimtab.telemetry import Metrics
 from trimtab.wire.faults import Fault, describe
@@ -35,19 +46,60 @@ HERE = Path(__file__).parent / "reference"
 Cells = tuple[object, ...]
 
 ROUTES = {
+    "/v1/files": "OpenAI Files: bring a file of lines for a batch, or list what is kept.",
+    "/v1/files/{id}": "One file, or its end.",
+    "/v1/files/{id}/content": "What is in it.",
+    "/v1/batches": "OpenAI Batches: hand one in, or list them. See [batches](../guides/batches.md).",
+    "/v1/batches/{id}": "How a batch stands.",
+    "/v1/batches/{id}/cancel": "Call it off: lines under way are finished.",
+    "/v1/messages/batches": "Anthropic Message Batches: hand one in, or list them.",
+    "/v1/messages/batches/{id}": "How it stands, or its end.",
+    "/v1/messages/batches/{id}/cancel": "Call it off.",
+    "/v1/messages/batches/{id}/results": "Its results, line by line, once it has ended.",
     "/v1/chat/completions": "OpenAI Chat Completions, whole or streamed.",
     "/v1/messages": "Anthropic Messages, whole or streamed.",
     "/v1/messages/count_tokens": "Anthropic's token count, estimated here; nothing is sent anywhere.",
-    "/v1/models": "Deployments and wishes, in the shape of the caller's SDK.",
+    "/v2/chat": "Cohere's chat, whole or streamed.",
+    "/v1/embeddings": "OpenAI embeddings.",
+    "/v2/embed": "Cohere's embeddings.",
+    "/v1/moderations": "OpenAI moderations.",
+    "/v1/images/generations": "OpenAI image generation.",
+    "/v1/audio/transcriptions": "OpenAI transcription of audio.",
+    "/v1/responses": "OpenAI Responses, whole or streamed.",
+    "/v1/responses/{id}": "A response that was kept, for the project that asked. DELETE forgets it.",
+    "/v1/models/{target}": "Google's Gemini API: `MODEL:generateContent` and its like.",
+    "/v1beta/models/{target}": "The same, where Google's documentation has it.",
+    "/v1/models": "Deployments that the key reaches and wishes, in the shape of the caller's SDK.",
     "/v1/models/{id}": "One deployment.",
+    "/-/openapi.json": "The document of the admin API, OpenAPI 3.1. No key.",
+    "/-/whoami": "What the presented key, or the session, may do; what is left of its budgets.",
+    "/-/usage": "Requests, tokens and cost by any dimension: one's own, or those of a place.",
+    "/-/audit": "Who changed the accounts, oldest first.",
+    "/-/fleet": "How the deployments are doing, as this process has seen it.",
+    "/-/places": "Organisations, teams, projects.",
+    "/-/places/{path}": "One of them: PUT creates or alters it, DELETE closes it.",
+    "/-/users": "People.",
+    "/-/users/{id}": "One of them: PATCH disables or enables.",
+    "/-/service-accounts": "Programs that act by keys of their own.",
+    "/-/service-accounts/{id}": "One of them: PATCH disables or enables.",
+    "/-/grants": "Who holds which role where.",
+    "/-/grants/{id}": "One of them: DELETE takes the role away.",
+    "/-/keys": "Virtual keys. POST makes one, and its answer alone shows it.",
+    "/-/keys/{id}": "One of them: DELETE revokes it.",
+    "/-/keys/{id}/rotate": "A new key with the same rights; the old one opens for `overlap_seconds` more.",
+    "/-/budgets": "Budgets, with what is spent, held and left.",
+    "/-/budgets/{id}": "One of them: PATCH changes it, DELETE removes it.",
     "/-/decisions/{id}": "The whole record of one request, as `trimtab explain --json` prints it.",
+    "/-/login": "Signs a person in: a browser is sent to the provider, and ends up at `next`. Where `[oidc]` is set.",
+    "/-/callback": "Where the provider sends the browser back to.",
+    "/-/logout": "A page to sign out; POST ends the session here, and at the provider where it can.",
     "/healthz": "200 while the process lives. No key.",
     "/readyz": "200 when the ledger answers and a deployment is configured, else 503 with the reason. No key.",
     "/metrics": "Prometheus text format. No key.",
 }
 
 REQUEST_HEADERS: list[Cells] = [
-    ("`authorization`", "`Bearer tt-...`", "The gateway's key. `x-api-key: tt-...` does the same."),
+    ("`authorization`", "`Bearer tt-...`", "The gateway's key. `x-api-key: tt-...`, `api-key` and `x-goog-api-key` do the same."),
     (
         "`x-trimtab-latency`",
         ", ".join(f"`{name}`" for name in LatencyClass),
@@ -59,22 +111,51 @@ REQUEST_HEADERS: list[Cells] = [
         "What the request carries, separated by commas. Labels add to what is found and remove nothing.",
     ),
     ("`x-trimtab-task`", "a name", "Lets a reserve deployment answer that is `certified_for` this task."),
+    (
+        "`x-trimtab-cache`",
+        "`no-store`, `refresh`",
+        "`no-store`: the answer is neither looked for in the cache nor kept there. `refresh`: it is made anew, and kept.",
+    ),
+    (
+        "`x-trimtab-csrf`",
+        "a token",
+        "Beside the cookie of a sign-in, with everything under `/-/` that changes something. `GET /-/whoami` gives it.",
+    ),
     ("`x-trimtab-timeout`", "seconds", "How long the caller waits for the whole answer, over all attempts."),
+    (
+        "`x-trimtab-lower`",
+        "classes, as for `x-trimtab-sensitivity`",
+        "Classes that were found and are to be taken away. Only for a key whose scope has `may_lower`; the record shows it.",
+    ),
+    (
+        "`x-trimtab-tags`",
+        "names, separated by commas",
+        "At most eight: usage is told apart by them, and budgets may be set on them.",
+    ),
+    ("`traceparent`", "W3C Trace Context", "The request's spans continue this trace, where `[telemetry]` is set."),
+    ("`anthropic-beta`", "names", "Goes along to an upstream that speaks Anthropic's protocol; elsewhere it is lost by name."),
 ]
 
 ANSWER_HEADERS: list[Cells] = [
     ("`x-trimtab-decision`", "The id of the decision: `trimtab explain ID`. On errors too, once there is a record."),
+    ("`x-trimtab-cache`", "`hit` where the answer came from the response cache."),
     ("`x-should-retry`", "`false` where the gateway has done all that retrying can do. The official SDKs obey it."),
     ("`retry-after`", "Seconds, where the upstream or the gateway said so."),
 ]
 
 ERRORS = {
     "TrimtabError": "A fault of the gateway's own. Its log names the place.",
+    "SignInUnavailable": "The sign-in provider does not answer, or not in a way that can be believed. Keys and sessions go on.",
     "LedgerError": "The event log takes no rows: disk full, locked or damaged. Without a record there is no complete answer.",
     "Overloaded": "More requests under way than `[server] max_concurrency`.",
     "RequestError": "The request asks for what no deployment can do.",
     "MalformedRequest": "The body or a header cannot be read; `param` names the field.",
     "Unauthenticated": "No key, or one that is not known here.",
+    "SignInRefused": "This sign-in failed: cancelled, too old, used before, or from another browser. Sign in again.",
+    "Forbidden": "The key, or the person, has no right to this.",
+    "Conflict": "It is there already, cannot be done as things are, or changed meanwhile.",
+    "NotFound": "A place, user, key, grant, budget or record that is not there, or may not be seen.",
+    "RateLimited": "The key or a place of it has used up its rate; `retry-after` says when to come back.",
     "UnknownModel": "No deployment has that name.",
     "UnknownRoute": "The path, or the method on it, is not served.",
     "BodyTooLarge": "Longer than `[server] max_body_bytes`.",
@@ -177,13 +258,35 @@ def app_routes() -> list[Route]:
         policy=compile_policy(empty),
         deployments={},
         providers={},
-        ledger=ledger,
-        budget=Budget(None, clock),
-        metrics=Metrics(),
-        clock=clock,
+        recorder=Recorder(ledger, Purse(ledger, clock), Metrics(), clock),
+        rates=Rates(clock),
         routing=empty.routing,
     )
-    return routes(gateway, Admission([], 1), ledger, 1)
+    book = AccountBook(ledger, clock, new_id)
+    oidc = config.OIDC(
+        issuer="https://id.example",
+        client_id="trimtab",
+        redirect_url="https://llm.example/-/callback",
+        client_secret=None,
+        scopes=(),
+        admins=frozenset(),
+        session_seconds=1.0,
+        idle_seconds=1.0,
+    )
+    provider = Provider(oidc, Egress(Receivers(empty.boundary, [])), empty.boundary, clock)
+    files = Files(Path(), ledger, clock, new_id, days=1, max_bytes=1)
+    desk = Desk(files, Queue(ledger, clock, "", lease_seconds=1), clock, days=1, wake=lambda _: None)
+    parts = Parts(
+        gateway=gateway,
+        book=book,
+        gate=Gate(1),
+        store=ledger,
+        max_body_bytes=1,
+        shelf=Shelf(ledger, clock, 1),
+        desk=desk,
+        sign_in=SignIn(oidc, provider, book, ledger, clock),
+    )
+    return routes(parts)
 
 
 def path_of(route: Route) -> str:
@@ -209,6 +312,61 @@ def http() -> str:
         f"## Request headers\n\n{grid(('header', 'values', 'meaning'), REQUEST_HEADERS)}",
         f"## Answer headers\n\n{grid(('header', 'meaning'), ANSWER_HEADERS)}",
     )
+
+
+# -- the admin API
+
+
+def admin_api() -> str:
+    operations = [f"## {row.method} {row.path.replace(':path}', '}')}\n\n{_operation(row)}" for row in OPERATIONS]
+    return page(
+        "Admin API",
+        "What stands under `/-/`, as `GET /-/openapi.json` describes it to programs. Every answer is JSON. A key in `authorization` or\n"
+        "`x-api-key` says who asks, or the cookie of a sign-in, whose changes need the header `x-trimtab-csrf` as well.",
+        "Lists come in pages of `limit` rows in `data`, in order of their ids; where `has_more` is true, send `next_after` as `after`.\n"
+        "Money is in USD, a moment in RFC 3339. An unknown parameter or field is refused by name.",
+        'An error is `{"error": {"code", "message", "hint", "param"}}`: 400 for what cannot be read, 401 without a good key, 403 without\n'
+        "the right, 404 for what is not there or may not be seen, 409 where it is there already or was changed in the same moment, 413\n"
+        "for too large a body, 503 while the store takes nothing. The right that an operation needs stands with it;\n"
+        "[rights](../concepts/rights.md) says what they mean.",
+        *operations,
+    )
+
+
+def _operation(row: Operation) -> str:
+    parts = [row.summary, f"Needs: {row.needs}."]
+    for title, kind in (("parameter", row.query), ("field of the body", row.body)):
+        rows: list[Cells] = [
+            (f"`{field.name}`", _written(field.type), "required" if field.required else _default(field))
+            for field in structs.fields(kind)
+        ]
+        if rows:
+            parts.append(grid((title, "type", "default"), rows))
+    return "\n\n".join(parts)
+
+
+def _written(kind: object) -> str:
+    """A type as JSON Schema has it, in a few words."""
+    (schema,), components = msgspec.json.schema_components([kind])
+    return _schema_words(schema, components)
+
+
+def _schema_words(schema: dict[str, Any], components: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        return _schema_words(components[schema["$ref"].rpartition("/")[2]], components)
+    if "anyOf" in schema:
+        return " or ".join(_schema_words(choice, components) for choice in schema["anyOf"] if choice != {"type": "null"})
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_schema_words(schema['items'], components)}"
+    if schema.get("type") == "object":
+        return "{" + ", ".join(f"`{name}`" for name in schema["properties"]) + "}"
+    return str(schema.get("format", schema.get("type")))
+
+
+def _default(field: structs.FieldInfo) -> str:
+    return "" if field.default in (None, "", ()) else f"`{msgspec.json.encode(field.default).decode()}`"
 
 
 # -- metrics
@@ -319,13 +477,58 @@ def facts() -> str:
     )
 
 
+# -- clients
+
+
+def clients() -> str:
+    results = msgspec.json.decode(RESULTS.read_bytes(), type=Results)
+    rows: list[Cells] = [(row.client, row.version, f"`{row.door}`", *(row.cells[name] for name in COLUMNS)) for row in results.rows]
+    return page(
+        "Clients",
+        f"What each client got from the server on {results.date}, in these versions. `make test` runs the same scripts, which lie in\n"
+        "`tests/oracle/clients`, and fails where the table is no longer true; `make clients` writes it anew.\n\n"
+        "Behind the server were a deployment that speaks OpenAI's protocol and one that speaks Anthropic's; *yes* means both.\n"
+        "A dash: the protocol or the client has no such thing."
+        + " *Not yet*: the check is written and does not pass yet; the reason stands in `tests/oracle/clients/table.py`."
+        * any("not yet" in row.cells.values() for row in results.rows),
+        grid(("client", "version", "route", *COLUMNS), rows),
+        "The text of an answer is held against what the model said, whole and in pieces. *tools*: the call of a tool with its arguments,\n"
+        "its result sent back and the answer to that, whole and streamed. *structured*: an object of the client's own type.\n"
+        "*errors*: a wrong key, an unknown model and a malformed request each become the client's own error for it.",
+    )
+
+
+# -- conformance
+
+
+def conformance() -> str:
+    parts: list[str] = []
+    for table in tables():
+        parts += [text for text in (f"## {table.title}" * bool(table.title), table.lead) if text]
+        parts.append(grid(table.headers, list(table.lines)))
+    return page(
+        "Conformance",
+        "What becomes of each feature between the protocol that a client speaks and the one that an upstream speaks. `make test`\n"
+        "works out every cell anew from `tests/conformance/matrix`, and fails where something vanishes that is not named here.",
+        "*as is*: the same protocol on both sides, forwarded with every value as it came. *yes*: carried. *part*: carried, less what\n"
+        "is named below the table. *named*: not carried, and named as lost in the record and in `trimtab explain`. *refused*: an\n"
+        "error that names it. *unread*: not read from the upstream's answer. A table lists what its client's protocol has; a dash is\n"
+        "what the upstream's protocol has not. Converse takes some fields for Anthropic's models only. A name such as\n"
+        "`messages.1.content.0` counts messages as the client's body does, from 0.",
+        *parts,
+    )
+
+
 PAGES = {
     "configuration.md": configuration,
     "command-line.md": command_line,
     "http.md": http,
+    "admin-api.md": admin_api,
     "metrics.md": metrics,
     "errors.md": errors,
     "catalog.md": facts,
+    "clients.md": clients,
+    "conformance.md": conformance,
 }
 
 

@@ -7,6 +7,7 @@ per request). Prices that rise with the length of the input become steps. Half-p
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ class Unpriced(Exception):
 
 
 def clauses(match: genai.MatchLogic) -> Iterator[tuple[str, str]]:
-    """A match rule as pairs of how and what. Only alternatives are known; anything else stops the build."""
+    """A match rule as pairs of how and what. What is not known here stops the build."""
     match match:
         case genai.ClauseOr():
             for clause in match.or_:
@@ -42,12 +43,22 @@ def clauses(match: genai.MatchLogic) -> Iterator[tuple[str, str]]:
             yield "equals", match.equals.lower()
         case genai.ClauseStartsWith():
             yield "starts_with", match.starts_with.lower()
+        case genai.ClauseEndsWith():
+            yield "ends_with", match.ends_with.lower()
         case genai.ClauseContains():
             yield "contains", match.contains.lower()
         case genai.ClauseRegex():
             yield "regex", match.regex
+        case genai.ClauseAnd() if not any(isinstance(each, genai.ClauseOr) for each in match.and_):
+            yield "regex", "^" + "".join(f"(?=.*?(?:{pattern(how, what)}))" for each in match.and_ for how, what in clauses(each))
         case _:
             raise TypeError(f"a match rule that prices.json has no word for: {match!r}")
+
+
+def pattern(how: str, what: str) -> str:
+    """A rule of one kind as a regular expression that is searched for."""
+    literal = re.escape(what)
+    return {"equals": f"^{literal}$", "starts_with": f"^{literal}", "ends_with": f"{literal}$", "contains": literal}.get(how, what)
 
 
 def current(model: genai.ModelInfo, at: datetime) -> genai.ModelPrice:
@@ -74,6 +85,8 @@ def rates(price: genai.ModelPrice) -> Rates:
     strange = sorted(units.keys() - COUNTED.keys() - BESIDE)
     if strange:
         raise Unpriced(f"priced by {', '.join(strange)}")
+    if units.keys() == {"input_mtok"}:  # an embedding: a vector is no token
+        units["output_mtok"] = Decimal(0)
     if not {"input_mtok", "output_mtok"} <= units.keys():
         raise Unpriced("no price per token of input and output")
     counted = {ours: units[theirs] for theirs, ours in COUNTED.items() if theirs in units}
@@ -97,6 +110,7 @@ def row(model: genai.ModelInfo, at: datetime) -> PriceRow:
     return PriceRow(
         equals=tuple(sorted(set(rules.get("equals", ())))),
         starts_with=tuple(rules.get("starts_with", ())),
+        ends_with=tuple(rules.get("ends_with", ())),
         contains=tuple(rules.get("contains", ())),
         regex=tuple(rules.get("regex", ())),
         price=price,
@@ -106,11 +120,12 @@ def row(model: genai.ModelInfo, at: datetime) -> PriceRow:
 
 def build(at: datetime) -> PriceList:
     theirs = {provider.id: provider for provider in genai_providers}
+    listed = {row.prices for row in catalog.providers().values() if row.prices}
     return PriceList(
         version=f"genai-prices {version('genai-prices')} of {at:%Y-%m-%d}",
         source="https://github.com/pydantic/genai-prices",
         as_of=f"{at:%Y-%m-%d}",
-        providers={name: tuple(row(model, at) for model in theirs[name].models) for name in catalog.providers() if name in theirs},
+        providers={name: tuple(row(model, at) for model in theirs[name].models) for name in sorted(listed)},
     )
 
 

@@ -36,6 +36,7 @@ def names(row: PriceRow) -> Iterator[str]:
     """Model names that the row is for."""
     yield from row.equals
     yield from row.starts_with
+    yield from row.ends_with
     yield from row.contains
 
 
@@ -58,8 +59,19 @@ def whole(model: genai.ModelInfo) -> bool:
     return all(amount * USD == int(amount * USD) for amount in flat)
 
 
-def test_the_providers_that_genai_prices_knows_are_covered() -> None:
-    assert [name for name in sorted(catalog.providers()) if name in THEIRS] == COVERED
+def test_the_lists_that_rows_name_are_covered() -> None:
+    assert sorted({row.prices for row in catalog.providers().values() if row.prices}) == COVERED
+
+
+def test_a_row_that_the_list_knows_by_its_name_names_it() -> None:
+    unnamed = {name for name, row in catalog.providers().items() if not row.prices and name in THEIRS}
+    assert unnamed == {"azure"}, "the names of its deployments are the operator's own"
+
+
+def test_an_embedding_is_priced_by_its_input() -> None:
+    price = catalog.price("openai", "text-embedding-3-small")
+    assert price is not None
+    assert price.cost(Usage(input=1_000_000, output=0)) == USD // 50
 
 
 @pytest.mark.parametrize("provider", COVERED)

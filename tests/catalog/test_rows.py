@@ -16,7 +16,7 @@ import pytest
 from trimtab import catalog
 from trimtab.catalog import CardRow, Licence, ProviderRow, Starter, WeightsRow
 from trimtab.core.catalog import Capability
-from trimtab.core.messages import Dialect
+from trimtab.core.messages import Dialect, Operation
 
 DATA = Path(os.environ.get("TRIMTAB_DATA", Path(__file__).parents[3] / "shared/data"))
 MMLU_PRO = DATA / "router/mmlu_pro_tiger.jsonl.gz"
@@ -40,17 +40,33 @@ def test_each_row_says_where_and_when_it_was_read() -> None:
         assert date.fromisoformat(row.as_of) <= date(2100, 1, 1), row
 
 
+HOSTED = {"openai", "anthropic", "together", "fireworks", "groq", "mistral", "deepseek", "openrouter"} | {
+    "gemini", "cohere", "xai", "cerebras", "sambanova", "deepinfra", "huggingface", "replicate"
+}  # fmt: skip
+CLOUDS = {"azure", "azure-v1", "bedrock", "bedrock-anthropic", "vertex", "vertex-anthropic"}
+OWN = {"vllm", "sglang", "ollama", "llama.cpp", "lm-studio", "tgi", "litellm"}
+
+
 def test_the_providers_that_are_promised() -> None:
-    hosted = {"openai", "anthropic", "together", "fireworks", "groq", "mistral", "deepseek", "openrouter"}
-    own = {"vllm", "sglang", "ollama", "llama.cpp", "lm-studio"}
     rows = catalog.providers()
-    assert hosted | own == set(rows)
-    assert {"anthropic"} == {name for name, row in rows.items() if row.dialect is Dialect.ANTHROPIC}
+    assert set(rows) == HOSTED | CLOUDS | OWN
     for name, row in rows.items():
-        assert row.base_url.startswith("https://" if name in hosted else "http://127.0.0.1:"), name
-        assert bool(row.key_env) is (name in hosted), name
         assert row.zone == "any", "a row opens no door; the address decides about one's own"
-        assert row.dialect is Dialect.ANTHROPIC or row.base_url.endswith("/v1"), name
+        if name in OWN:
+            assert (row.base_url.startswith("http://127.0.0.1:"), row.key_env) == (True, ""), name
+        else:
+            assert row.base_url == "" if name in CLOUDS and not row.base_url else row.base_url.startswith("https://"), name
+            assert bool(row.key_env) or row.auth == "google", name
+
+
+def test_what_a_row_speaks_it_says_once_and_has_paths_for_nothing_else() -> None:
+    for name, row in catalog.providers().items():
+        assert len(set(row.dialects)) == len(row.dialects), name
+        assert row.dialect.operation is Operation.CHAT, name
+        assert set(row.paths) <= set(row.dialects), name
+        assert set(row.stream_paths) <= set(row.paths), name
+        assert row.cloud is None or row.dialect is Dialect.ANTHROPIC, name
+        assert all(path.startswith("/") for path in (*row.paths.values(), *row.stream_paths.values())), name
 
 
 def test_a_starter_names_a_provider_its_key_and_a_card_that_there_are() -> None:
@@ -68,7 +84,7 @@ def test_each_key_starts_one_to_three_deployments() -> None:
     per_key: dict[str, list[str]] = {}
     for starter in catalog.starters():
         per_key.setdefault(starter.key_env, []).append(starter.model)
-    assert {row.key_env for row in catalog.providers().values() if row.key_env} == per_key.keys()
+    assert {row.key_env for row in catalog.providers().values() if row.key_env} >= per_key.keys()
     assert all(1 <= len(set(models)) == len(models) <= 3 for models in per_key.values())
 
 
@@ -132,3 +148,8 @@ def test_abilities_are_what_the_published_results_give() -> None:
     assert IN_THE_RESULTS.keys() == shipped.keys()
     for name, ability in shipped.items():
         assert (round(fmean(scores[name]), 4), len(scores[name])) == (ability.score, ability.questions), name
+
+
+def test_the_guide_has_a_line_for_every_provider() -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/providers.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([^`]+)` \|", guide, re.MULTILINE) == list(catalog.providers())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
-from trimtab.config import Config, load
+from trimtab.config import ApiKey, Config, load
 
 VLLM = """\
 [[deployment]]
@@ -24,3 +24,8 @@ def write(folder: Path, text: str) -> Path:
 
 def loaded(folder: Path, text: str, env: Mapping[str, str] | None = None, *, local: bool = True) -> Config:
     return load(write(folder, text), env or {}, local=local)
+
+
+def keys_of(config: Config, id: str) -> list[str]:
+    """The plain keys among a deployment's credentials."""
+    return [found.key.reveal() for found in config.credentials[id] if isinstance(found, ApiKey)]

@@ -19,7 +19,8 @@ from trimtab import config as configuration
 from trimtab.core.errors import TrimtabError
 from trimtab.core.messages import Dialect, Message, Request, Text
 from trimtab.core.zones import Sensitivity
-from trimtab.engine.admission import Caller, digest
+from trimtab.engine import Caller
+from trimtab.engine.access import digest
 from trimtab.engine.assembly import assemble
 from trimtab.lab.faults import Behaviour, FaultyUpstream, Refuse, Status, speak
 from trimtab.lab.upstream.delivery import Cut, ErrorEvent
@@ -74,7 +75,7 @@ def canary(number: int) -> str:
 def request(rng: random.Random, number: int, *, sensitive: bool) -> Request:
     text = f"{canary(number)} {rng.choice(SENSITIVE) if sensitive else 'hello'}"
     model = rng.choice(["auto", "auto:fast", "auto:cheap", "auto:best", "outside-a", "outside-b", "inside"])
-    dialect = rng.choice(list(Dialect))
+    dialect = rng.choice((Dialect.OPENAI_CHAT, Dialect.ANTHROPIC))
     body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": text}], "stream": bool(number % 2)}
     return Request(
         dialect=dialect,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from trimtab.engine.patience import Patience
+from trimtab.engine.attempts.patience import Patience
 from trimtab.lab.clock import virtual
 
 

@@ -13,15 +13,15 @@ from trimtab.catalog import ProviderRow
 from trimtab.core.catalog import Deployment, ModelCard, Tier
 from trimtab.core.errors import FailureKind, ProviderError
 from trimtab.core.events import Ended, Finished, Frame, Started, TextDelta, UsageReported
-from trimtab.core.messages import Request
+from trimtab.core.messages import Dialect, Request
 from trimtab.core.units import Deadline, Usage
 from trimtab.core.zones import Boundary, Secret, Sensitivity
 from trimtab.lab.check_provider import CHECKS, Factory, Nonconforming, Subject, check_provider, run_check
 from trimtab.net import Egress, Receiver, Receivers
 from trimtab.providers import Provider, Upstream
-from trimtab.providers.openai import OpenAIProvider
+from trimtab.providers.http import HTTPProvider
 
-ROW = ProviderRow(name="lab")
+ROW = ProviderRow(name="lab", also=(Dialect.OPENAI_EMBEDDINGS,))
 KEY = "sk-lab-0123456789abcdefghijkl"
 Open = Callable[[Deployment, Request, Deadline], AbstractAsyncContextManager[Upstream]]
 
@@ -161,6 +161,7 @@ def lying(liar: type[Liar]) -> Factory:
             card=ModelCard(name="lab-model"),
             provider="lab",
             dialect=ROW.dialect,
+            also=frozenset(ROW.also),
             tier=Tier.MANAGED,
             zone="any",
             base_url=f"{base_url}/v1",
@@ -168,7 +169,7 @@ def lying(liar: type[Liar]) -> Factory:
         receiver = Receiver(id="lab", base_url=deployment.base_url, zone="any", headers={"authorization": Secret(f"Bearer {KEY}")})
         egress = Egress(Receivers(Boundary(("any",), {Sensitivity.PUBLIC: "any"}), [receiver]))
         try:
-            yield Subject(liar(OpenAIProvider(egress, ROW)), deployment)
+            yield Subject(liar(HTTPProvider(egress, ROW)), deployment)
         finally:
             await egress.aclose()
 
@@ -182,6 +183,7 @@ LIES = [
     (LosesWords, "text and parallel tool calls arrive whole"),
     (CountsNothingAsZero, "usage is what upstream counted, or unknown"),
     (DropsUnknownFields, "the request keeps what it was, but for the model"),
+    (DropsUnknownFields, "what else is spoken passes as it came"),
     (WaitsForTheWhole, "closing early closes the connection"),
     (BlamesTheCaller, "every recorded refusal has its kind"),
     (Retries, "every recorded refusal has its kind"),
@@ -197,7 +199,7 @@ LIES = [
 @pytest.mark.parametrize(("liar", "check"), LIES)
 async def test_a_liar_is_caught(liar: type[Liar], check: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if liar is WaitsForTheWhole:  # for ever
-        monkeypatch.setattr("trimtab.lab.check_provider.PATIENCE", 0.5)
+        monkeypatch.setattr("trimtab.lab.check_provider.suite.PATIENCE", 0.5)
     with pytest.raises(Nonconforming):
         await run_check(check, lying(liar))
 

@@ -235,7 +235,7 @@ async def test_every_named_fault_can_be_had_by_model_name(name: str) -> None:
 
 async def test_what_is_no_request_is_told_so() -> None:
     async with FaultyUpstream() as upstream:
-        assert (await hear(upstream, "/v1/embeddings")).status == 404
+        assert (await hear(upstream, "/v1/rerank")).status == 404
         assert (await hear(upstream, model="fault:no-such")).status == 404
         host, port = upstream.url.removeprefix("http://").split(":")
         for sent, starts in (
@@ -292,7 +292,7 @@ async def test_serve_tells_its_url() -> None:
 
 def test_the_table_of_failures_says_where_it_is_from() -> None:
     assert all(row.source and row.name == name for name, row in FAILURES.items())
-    assert {row.dialect for row in FAILURES.values()} == set(Dialect)
+    assert {row.dialect for row in FAILURES.values()} >= {Dialect.OPENAI_CHAT, Dialect.ANTHROPIC, Dialect.GEMINI}
 
 
 @given(st.text())

@@ -1,13 +1,11 @@
-"""Laws of the event log, on every store of ours: what goes in comes out, sums are sums, twice is once, tampering is found."""
+"""Laws of the event log, on every store of ours: what goes in comes out, sums are sums, twice is once."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -22,9 +20,8 @@ from trimtab.core.messages import Dialect
 from trimtab.core.record import Attempt, Correction, Intent, Outcome, OutcomeKind, Record, Row
 from trimtab.core.units import NanoUSD, Usage
 from trimtab.core.zones import Sensitivity
-from trimtab.lab.check_store import sample_correction, sample_intent, sample_outcome
 from trimtab.lab.memory import MemoryStore
-from trimtab.store.base import Filter, Store, Totals
+from trimtab.store.base import Dimension, Filter, Store, Totals, UsageRow
 from trimtab.store.sqlite import SQLiteStore
 
 Open = Callable[[], AbstractAsyncContextManager[Store]]
@@ -69,6 +66,9 @@ intents = st.builds(
     id=names,
     at_ns=word,
     key_id=text,
+    place=st.sampled_from(["", "acme", "acme/search", "acme/search/bot", "acme-too", "zeta"]),
+    owner=text,
+    tags=st.lists(text, max_size=3).map(tuple),
     decision=decisions,
     stream=st.booleans(),
     content_digest=text,
@@ -76,7 +76,7 @@ intents = st.builds(
 )
 attempts = st.builds(
     Attempt,
-    deployment=text,
+    deployment=st.sampled_from(["near", "far"]),
     model=text,
     tier=st.sampled_from(Tier),
     zone=text,
@@ -92,10 +92,11 @@ outcomes = st.builds(
     id=names,
     at_ns=word,
     kind=st.sampled_from(OutcomeKind),
-    attempts=st.lists(attempts, max_size=2).map(tuple),
+    attempts=st.lists(attempts, max_size=3).map(tuple),
     usage=usages,
     cost=st.none() | money,
     error=text,
+    cached=st.booleans(),
 )
 corrections = st.builds(Correction, id=names, at_ns=word, reason=text, usage=usages, cost=st.none() | money)
 
@@ -156,165 +157,97 @@ def test_whatever_goes_in_comes_out_and_twice_is_once(open_store: Open, found: l
     asyncio.run(run())
 
 
+def known(total: int | None, parts: list[int | None]) -> int:
+    """What is known of a sum: all of it, or where that is unknown what is known of single attempts."""
+    if total is not None:
+        return total
+    found = sum(part for part in parts if part is not None)
+    return found if None in parts and len(parts) > 1 and abs(found) < 1 << 63 else 0
+
+
+def totals_of(records: list[Record]) -> Totals:
+    figures: list[tuple[bool, int, int, int, bool]] = []
+    for record in records:
+        assert record.outcome is not None
+        said, tried = (record.corrections or (record.outcome,))[-1], record.outcome.attempts
+        figures.append(
+            (
+                record.outcome.kind == "complete",
+                known(said.usage.input, [attempt.usage.input for attempt in tried]),
+                known(said.usage.output, [attempt.usage.output for attempt in tried]),
+                known(said.cost, [attempt.cost for attempt in tried]),
+                said.cost is None,
+            )
+        )
+    complete, inputs, outputs, costs, unknown = map(sum, zip(*figures, strict=True)) if figures else (0, 0, 0, 0, 0)
+    return Totals(
+        requests=len(figures),
+        complete=complete,
+        input_tokens=inputs,
+        output_tokens=outputs,
+        cost=NanoUSD(costs),
+        cost_unknown=unknown,
+    )
+
+
+filters = st.builds(
+    Filter,
+    since_ns=maybe,
+    until_ns=maybe,
+    key_id=st.none() | text,
+    place=st.none() | st.sampled_from(["", "acme", "acme/search", "zeta"]),
+    owner=st.none() | text,
+    tag=st.none() | text,
+    deployment=st.none() | st.sampled_from(["", "near", "far"]),
+)
+everything = st.just(Filter())
+
+
 @stores
 @laws
-@given(found=many_records, since=maybe, until=maybe, key_id=st.none() | text)
-def test_totals_are_the_sum_over_a_scan(
-    open_store: Open, found: list[Record], since: int | None, until: int | None, key_id: str | None
-) -> None:
-    where = Filter(since_ns=since, until_ns=until, key_id=key_id)
-
+@given(found=many_records, where=filters | everything)
+def test_totals_are_the_sum_over_a_scan(open_store: Open, found: list[Record], where: Filter) -> None:
     async def run() -> None:
         async with open_store() as store:
             await asyncio.gather(*(store.append(row) for record in found for row in rows_of(record)))
             settled = [record async for record in store.scan(where) if record.outcome is not None]
-            figures = [(record.corrections or (record.outcome,))[-1] for record in settled]
-            known = [figure for figure in figures if figure is not None]
-            expected = Totals(
-                requests=len(settled),
-                complete=sum(record.outcome is not None and record.outcome.kind == "complete" for record in settled),
-                input_tokens=sum(figure.usage.input or 0 for figure in known),
-                output_tokens=sum(figure.usage.output or 0 for figure in known),
-                cost=NanoUSD(sum(figure.cost or 0 for figure in known)),
-                cost_unknown=sum(figure.cost is None for figure in known),
-            )
-            assert await store.totals(where) == expected
+            assert await store.totals(where) == totals_of(settled)
+            report = await store.verify()
+            assert report.reason == ""
 
     asyncio.run(run())
 
 
-# Tampering: a file with two writers' chains, a change to one row of it, and the row that verify has to name.
+@stores
+@laws
+@given(found=many_records, where=filters | everything, by=st.lists(st.sampled_from(Dimension), max_size=3, unique=True).map(tuple))
+def test_usage_adds_up_to_the_totals(open_store: Open, found: list[Record], where: Filter, by: tuple[Dimension, ...]) -> None:
+    async def run() -> None:
+        async with open_store() as store:
+            await asyncio.gather(*(store.append(row) for record in found for row in rows_of(record)))
+            totals, rows = await store.totals(where), await store.usage(where, by)
+            assert [row.keys for row in rows] == sorted({row.keys for row in rows})
+            if Dimension.TAG not in by:
+                assert sum(row.input_tokens for row in rows) == totals.input_tokens
+                assert sum(row.output_tokens for row in rows) == totals.output_tokens
+                assert sum(row.cost for row in rows) == totals.cost
+                assert sum(row.complete for row in rows) == totals.complete
+            counted = (sum(row.requests for row in rows), sum(row.cost_unknown for row in rows))
+            expected = (totals.requests, totals.cost_unknown)
+            if any(dimension.of_attempts or dimension is Dimension.TAG for dimension in by):
+                assert all(found >= least for found, least in zip(counted, expected, strict=True))
+            else:
+                assert counted == expected
 
-LENGTH = {"a": 12, "b": 9}
-
-
-@pytest.fixture(scope="module")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("log") / "log.db"
-
-    async def fill() -> None:
-        for start, (writer, length) in enumerate(LENGTH.items()):
-            store = await SQLiteStore.open(path, writer=writer)
-            for number in range(length // 3):
-                for make in (sample_intent, sample_outcome, sample_correction):
-                    await store.append(make(100 * start + number))
-            await store.aclose()
-
-    asyncio.run(fill())
-    with closing(sqlite3.connect(path)) as db, db:
-        # Whoever tampers has no regard for our constraints either.
-        db.execute("DROP INDEX events_once")
-    return path
-
-
-def tampered(untouched: Path, tamper: Callable[[sqlite3.Connection], object]) -> tuple[str, int] | None:
-    """What verify names as the first bad row after ``tamper``."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(untouched, folder))
-        with closing(sqlite3.connect(path)) as db, db:
-            tamper(db)
-
-        async def verify() -> tuple[str, int] | None:
-            report = await (await SQLiteStore.open(path, readonly=True)).verify()
-            assert report.ok == (report.first_bad is None)
-            return report.first_bad
-
-        return asyncio.run(verify())
+    asyncio.run(run())
 
 
-places = st.sampled_from([(writer, seq) for writer, length in LENGTH.items() for seq in range(1, length + 1)])
-EDITS = {
-    "id": "UPDATE events SET id = id || 'x' WHERE writer = ? AND seq = ?",
-    "kind": "UPDATE events SET kind = CASE kind WHEN 'intent' THEN 'outcome' ELSE 'intent' END WHERE writer = ? AND seq = ?",
-    "time": "UPDATE events SET at_ns = at_ns + 1 WHERE writer = ? AND seq = ?",
-    "body type": "UPDATE events SET body = 7 WHERE writer = ? AND seq = ?",
-    "previous digest": "UPDATE events SET prev = zeroblob(31) || x'01' WHERE writer = ? AND seq = ?",
-    "digest": "UPDATE events SET digest = zeroblob(32) WHERE writer = ? AND seq = ?",
-    "not text": "UPDATE events SET id = x'ff' WHERE writer = ? AND seq = ?",
-}
+@laws
+@given(found=many_records, where=filters | everything, by=st.lists(st.sampled_from(Dimension), max_size=3, unique=True).map(tuple))
+def test_every_store_tells_the_same_usage(found: list[Record], where: Filter, by: tuple[Dimension, ...]) -> None:
+    async def usage(open_store: Open) -> tuple[UsageRow, ...]:
+        async with open_store() as store:
+            await asyncio.gather(*(store.append(row) for record in found for row in rows_of(record)))
+            return await store.usage(where, by)
 
-
-def test_an_untouched_file_verifies(untouched: Path) -> None:
-    assert tampered(untouched, lambda db: None) is None
-
-
-@settings(max_examples=40, deadline=None)
-@given(place=places, edit=st.sampled_from(sorted(EDITS)))
-def test_an_edited_column_is_found(untouched: Path, place: tuple[str, int], edit: str) -> None:
-    assert tampered(untouched, lambda db: db.execute(EDITS[edit], place)) == place
-
-
-@settings(max_examples=40, deadline=None)
-@given(place=places, at=st.integers(0, 100_000), flip=st.integers(1, 255))
-def test_one_changed_byte_of_a_body_is_found(untouched: Path, place: tuple[str, int], at: int, flip: int) -> None:
-    def tamper(db: sqlite3.Connection) -> None:
-        body = bytearray(db.execute("SELECT body FROM events WHERE writer = ? AND seq = ?", place).fetchone()[0])
-        body[at % len(body)] ^= flip
-        db.execute("UPDATE events SET body = ? WHERE writer = ? AND seq = ?", (bytes(body), *place))
-
-    assert tampered(untouched, tamper) == place
-
-
-@settings(max_examples=20, deadline=None)
-@given(place=places.filter(lambda place: place[1] < LENGTH[place[0]]))
-def test_a_removed_row_is_found_at_the_next(untouched: Path, place: tuple[str, int]) -> None:
-    writer, seq = place
-    assert tampered(untouched, lambda db: db.execute("DELETE FROM events WHERE writer = ? AND seq = ?", place)) == (
-        writer,
-        seq + 1,
-    )
-
-
-@settings(max_examples=20, deadline=None)
-@given(place=places, step=st.integers(1, 8))
-def test_two_rows_that_changed_places_are_found_at_the_first(untouched: Path, place: tuple[str, int], step: int) -> None:
-    writer, one = place
-    two = (one - 1 + step) % LENGTH[writer] + 1
-
-    def tamper(db: sqlite3.Connection) -> None:
-        for old, new in ((one, -1), (two, one), (-1, two)):
-            db.execute("UPDATE events SET seq = ? WHERE writer = ? AND seq = ?", (new, writer, old))
-
-    assert tampered(untouched, tamper) == (None if one == two else (writer, min(one, two)))
-
-
-@settings(max_examples=20, deadline=None)
-@given(place=places)
-def test_a_row_put_in_is_found(untouched: Path, place: tuple[str, int]) -> None:
-    """After ``place``: the later rows make room, the copy takes the seat, and it even names the right digest before it."""
-    writer, seq = place
-
-    def tamper(db: sqlite3.Connection) -> None:
-        db.execute("UPDATE events SET seq = -seq WHERE writer = ? AND seq > ?", place)
-        db.execute("UPDATE events SET seq = 1 - seq WHERE writer = ? AND seq < 0", (writer,))
-        db.execute(
-            """INSERT INTO events SELECT writer, seq + 1, id || 'x', kind, at_ns, body, digest, digest
-               FROM events WHERE writer = ? AND seq = ?""",
-            place,
-        )
-
-    assert tampered(untouched, tamper) == (writer, seq + 1)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE requests SET cost = cost + 1 WHERE id = 'req-00000002'",
-        "UPDATE requests SET outcome = NULL WHERE id = 'req-00000002'",
-        "UPDATE requests SET key_id = 'somebody' WHERE id = 'req-00000002'",
-        "DELETE FROM requests WHERE id = 'req-00000002'",
-    ],
-)
-def test_totals_that_do_not_follow_from_the_rows_are_found(untouched: Path, change: str) -> None:
-    assert tampered(untouched, lambda db: db.execute(change)) == ("a", 7)
-
-
-def test_a_request_without_rows_is_found(untouched: Path) -> None:
-    async def verify(path: Path) -> str:
-        return (await (await SQLiteStore.open(path, readonly=True)).verify()).reason
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(untouched, folder))
-        with closing(sqlite3.connect(path)) as db, db:
-            db.execute("INSERT INTO requests (id, at_ns, key_id) VALUES ('ghost', 1, 'k')")
-        assert "ghost" in asyncio.run(verify(path))
+    assert asyncio.run(usage(memory)) == asyncio.run(usage(sqlite))

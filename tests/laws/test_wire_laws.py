@@ -124,7 +124,7 @@ def whole(codec: Codec, response: Response) -> Response:
     return fold(codec.decode_response(codec.encode_response(response, "d")).events)
 
 
-@pytest.mark.parametrize("codec", CODEC_PAIRS)
+@pytest.mark.parametrize("codec", [pytest.param(OPENAI, id="openai_chat"), pytest.param(ANTHROPIC, id="anthropic")])
 @law
 @given(response=some.responses())
 def test_an_answer_is_read_as_it_was_written(codec: Codec, response: Response) -> None:
@@ -288,7 +288,7 @@ BODIES: dict[Dialect, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("dialect", BODIES)
 @law
 @given(unknown=st.dictionaries(some.names.map(lambda name: f"x_{name}"), some.json_values, max_size=3))
 def test_unknown_fields_are_forwarded_byte_for_byte(dialect: Dialect, unknown: dict[str, object]) -> None:
@@ -354,7 +354,7 @@ def attempt(read: Callable[[], Request]) -> Request | MalformedRequest:
         return refusal
 
 
-@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("dialect", BODIES)
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_a_damaged_request_is_read_or_refused_with_a_place(dialect: Dialect, data: st.DataObject) -> None:
@@ -365,7 +365,8 @@ def test_a_damaged_request_is_read_or_refused_with_a_place(dialect: Dialect, dat
         assert (read.param or "").split(".")[0] in BODIES[dialect]
         return
     for codec in CODECS.values():
-        codec.encode_request(read, "m")
+        if codec.dialect.operation is dialect.operation:
+            codec.encode_request(read, "m")
     CODECS[dialect].forward_request(read, "m", want_usage=True)
 
 

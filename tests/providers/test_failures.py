@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.providers.bodies import ANTHROPIC, OPENAI, OTHERS, Said
 
 from trimtab.core.errors import FailureKind, ProviderError
+from trimtab.core.messages import Dialect
 from trimtab.net import NetError, NetFailure
 from trimtab.providers.failures import (
     MAX_EXCERPT,
@@ -25,9 +26,57 @@ SENTENCES: list[tuple[int | None, UpstreamError, FailureKind]] = [
     # ai.google.dev/gemini-api/docs/troubleshooting
     (400, UpstreamError(message="User location is not supported for the API use."), FailureKind.REGION),
     (400, UpstreamError(message="API key not valid. Please pass a valid API key."), FailureKind.CREDENTIAL),
+    # Google: google.api.ErrorReason stands in the type, and the sentences are those that Gemini's users quote (see the rules)
+    (403, UpstreamError(code="403", type="BILLING_DISABLED"), FailureKind.QUOTA),
+    (429, UpstreamError(message="Your prepayment credits are depleted. Please go to AI Studio."), FailureKind.QUOTA),
+    (429, UpstreamError(code="429", type="RESOURCE_EXHAUSTED", message="You exceeded your current quota"), FailureKind.RATE_LIMIT),
+    (429, UpstreamError(code="429", type="RATE_LIMIT_EXCEEDED"), FailureKind.RATE_LIMIT),
+    (429, UpstreamError(code="429", type="MODEL_CAPACITY_EXHAUSTED"), FailureKind.TRANSIENT),
+    (400, UpstreamError(code="400", type="API_KEY_INVALID", message="API Key not found."), FailureKind.CREDENTIAL),
+    (
+        400,
+        UpstreamError(message="The input token count (1200293) exceeds the maximum number of tokens allowed (1048576)."),
+        FailureKind.CONTEXT_LENGTH,
+    ),
+    (404, UpstreamError(message="models/gemini-pro is not found for API version v1beta, or is not"), FailureKind.MODEL_GONE),
     # OpenAI docs/deprecations
     (404, UpstreamError(message="The model `text-davinci-003` has been deprecated"), FailureKind.MODEL_GONE),
     (None, UpstreamError(type="invalid_request_error", message="bad"), FailureKind.CALLER_FAULT),
+    # docs.cohere.com/reference/errors and, for the trial's month and the blocked texts, its users
+    (429, UpstreamError(message="You are using a Trial key, which is limited to 1000 API calls / month."), FailureKind.QUOTA),
+    (429, UpstreamError(message="You are using a Trial key, which is limited to 40 API calls / minute."), FailureKind.RATE_LIMIT),
+    (
+        400,
+        UpstreamError(message="too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292."),
+        FailureKind.CONTEXT_LENGTH,
+    ),
+    (400, UpstreamError(message="too many tokens: size limit exceeded by 11326 tokens."), FailureKind.CONTEXT_LENGTH),
+    (400, UpstreamError(message="too many tokens: max tokens must be less than or equal to 4096"), FailureKind.UNKNOWN),
+    (400, UpstreamError(message="invalid request: model 'command-r' is not supported by the generate API"), FailureKind.UNKNOWN),
+    (400, UpstreamError(message="invalid request: message must be at least 1 token long"), FailureKind.CALLER_FAULT),
+    (498, UpstreamError(message="blocked output: please adjust your prompt and try again"), FailureKind.CONTENT_FILTER),
+    (401, UpstreamError(message="invalid api token"), FailureKind.CREDENTIAL),
+    (402, UpstreamError(message="Please add or update your payment method"), FailureKind.QUOTA),
+    (404, UpstreamError(message="model 'xyz' not found, make sure the correct model ID was used"), FailureKind.MODEL_GONE),
+    (499, UpstreamError(message="request cancelled"), FailureKind.TRANSIENT),
+    (None, UpstreamError(code="ERROR"), FailureKind.TRANSIENT),
+    # Amazon Bedrock: the errors of InvokeModel and Converse in the API reference, and their sentences as its users report them. In a
+    # stream the same names come without a status.
+    (400, UpstreamError(type="ServiceQuotaExceededException"), FailureKind.QUOTA),
+    (400, UpstreamError(type="ValidationException", message="Input is too long for requested model."), FailureKind.CONTEXT_LENGTH),
+    (404, UpstreamError(type="ResourceNotFoundException"), FailureKind.MODEL_GONE),
+    (
+        403,
+        UpstreamError(type="AccessDeniedException", message="You don't have access to the model with the specified model ID."),
+        FailureKind.MODEL_GONE,
+    ),
+    (400, UpstreamError(type="ValidationException", message="The provided model identifier is invalid."), FailureKind.MODEL_GONE),
+    (403, UpstreamError(type="UnrecognizedClientException", message="The security token is invalid."), FailureKind.CREDENTIAL),
+    (None, UpstreamError(code="malformed_tool_use"), FailureKind.UNKNOWN),
+    (429, UpstreamError(type="ModelNotReadyException"), FailureKind.TRANSIENT),
+    (None, UpstreamError(type="throttlingException"), FailureKind.RATE_LIMIT),
+    (424, UpstreamError(type="ModelErrorException"), FailureKind.TRANSIENT),
+    (None, UpstreamError(type="validationException", message="bad"), FailureKind.CALLER_FAULT),
 ]
 NOW = 1_790_000_000.0
 
@@ -133,8 +182,29 @@ def test_an_ordinary_sentence_survives_on_one_line() -> None:
 @pytest.mark.parametrize("kind", list(NetFailure))
 def test_a_network_failure_is_transient_and_keeps_its_name(kind: NetFailure) -> None:
     error = classify_net(NetError(kind, "there"))
-    assert (error.kind, error.detail, error.upstream_status) == (FailureKind.TRANSIENT, kind.value, None)
+    meant = FailureKind.CREDENTIAL if kind is NetFailure.CREDENTIAL else FailureKind.TRANSIENT
+    assert (error.kind, error.detail, error.upstream_status) == (meant, kind.value, None)
     assert error.message.startswith("there: ")
+
+
+def test_a_request_without_a_credential_was_never_sent() -> None:
+    assert not classify_net(NetError(NetFailure.CREDENTIAL, "there")).may_be_billed
+
+
+@pytest.mark.parametrize(
+    "said", ["ThrottlingException", "ThrottlingException:http://internal.amazon.test/coral/", "aws.test#ThrottlingException:x"]
+)
+def test_the_name_of_an_aws_error_is_in_a_header(said: str) -> None:
+    error = CODECS[Dialect.ANTHROPIC].decode_error(b'{"message":"Too many requests."}')
+    classified = classify(400, error, {"x-amzn-errortype": said}, who="there", now=NOW)
+    assert (classified.kind, classified.detail) == (FailureKind.RATE_LIMIT, "ThrottlingException")
+
+
+def test_the_name_of_an_aws_error_is_in_the_body() -> None:
+    error = CODECS[Dialect.ANTHROPIC].decode_error(
+        b'{"__type":"com.amazon.coral.service#UnrecognizedClientException","Message":"no"}'
+    )
+    assert (error.type, error.message) == ("UnrecognizedClientException", "no")
 
 
 def test_a_truncated_stream_is_transient() -> None:

@@ -71,8 +71,8 @@ def test_the_reference_names_every_verb() -> None:
 
 def test_the_reference_names_every_route_wish_and_header() -> None:
     text = page("http.md")
-    source = "\n".join(file.read_text() for file in (SRC / "server").glob("*.py"))
-    headers = set(re.findall(r"[\"'](x-[a-z-]+|retry-after)[\"']", source)) - {"x-api-key"}
+    source = "\n".join(file.read_text() for file in (SRC / "server").rglob("*.py"))
+    headers = set(re.findall(r"[\"'](x-[a-z-]+|retry-after)[\"']", source)) - {"x-api-key", "x-content-type-options"}
     assert headers >= {"x-trimtab-decision", "x-trimtab-latency", "x-should-retry"}
     wanted = [*(path_of(route) for route in app_routes()), *Wish, *headers]
     assert [name for name in wanted if f"`{name}`" not in text] == []

@@ -8,17 +8,20 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Timer
 
 import pytest
 
 from trimtab.core.errors import LedgerError
+from trimtab.core.record import Row
 from trimtab.lab.check_store import sample_intent
 from trimtab.store.sqlite import SQLiteStore
 from trimtab.store.sqlite.connection import configure_writer, connect_writer
 from trimtab.store.sqlite.migrations import migrate
 from trimtab.store.sqlite.writer import Writer
+from trimtab.store.sqlite.writes.log import appending
 
 
 @pytest.fixture
@@ -42,6 +45,10 @@ async def writer(db: sqlite3.Connection, path: Path) -> AsyncIterator[Writer]:
     await writer.aclose()
 
 
+def append(writer: Writer, row: Row) -> asyncio.Future[None]:
+    return writer.submit(partial(appending, row), rows=1, patient=True)
+
+
 def kept(path: Path) -> int:
     with closing(sqlite3.connect(path)) as db:
         counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("events", "requests", "content_keys")]
@@ -50,10 +57,10 @@ def kept(path: Path) -> int:
 
 
 async def test_a_full_disk_fails_the_whole_group_and_only_that(writer: Writer, db: sqlite3.Connection, path: Path) -> None:
-    await writer.submit(sample_intent(0))
+    await append(writer, sample_intent(0))
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     db.execute(f"PRAGMA max_page_count = {pages + 1}")
-    answers = await asyncio.gather(*(writer.submit(sample_intent(number)) for number in range(1, 10)), return_exceptions=True)
+    answers = await asyncio.gather(*(append(writer, sample_intent(number)) for number in range(1, 10)), return_exceptions=True)
     failed = [answer for answer in answers if isinstance(answer, LedgerError)]
     assert failed
     assert all("the disk is full" in answer.message and "Free some space" in answer.hint for answer in failed)
@@ -61,7 +68,7 @@ async def test_a_full_disk_fails_the_whole_group_and_only_that(writer: Writer, d
     assert writer.statistics().queued == 0
 
     db.execute("PRAGMA max_page_count = 1000000")
-    await asyncio.gather(*(writer.submit(sample_intent(number)) for number in range(10)))
+    await asyncio.gather(*(append(writer, sample_intent(number)) for number in range(10)))
     assert kept(path) == 10
     report = await (await SQLiteStore.open(path, readonly=True)).verify()
     assert (report.rows, report.reason) == (10, "")
@@ -72,8 +79,8 @@ async def test_a_lock_that_is_held_too_long_is_said_to_be_one(writer: Writer, db
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerError, match=r"locked.*who holds it"):
-            await writer.submit(sample_intent(1))
-    await writer.submit(sample_intent(1))
+            await append(writer, sample_intent(1))
+    await append(writer, sample_intent(1))
     assert kept(path) == 1
 
 
@@ -95,13 +102,13 @@ def test_whoever_opens_a_new_file_waits_for_another_who_does(path: Path) -> None
 async def test_a_full_queue_refuses_at_once(writer: Writer, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        handed = [writer.submit(sample_intent(number)) for number in range(10)]
-        late = writer.submit(sample_intent(10))
+        handed = [append(writer, sample_intent(number)) for number in range(10)]
+        late = append(writer, sample_intent(10))
         assert late.done()
         with pytest.raises(LedgerError, match="10 rows are waiting"):
             await late
     await asyncio.gather(*handed)
-    await writer.submit(sample_intent(10))
+    await append(writer, sample_intent(10))
     assert kept(path) == 11
 
 
@@ -112,8 +119,8 @@ async def test_the_thread_outlives_a_defect(writer: Writer, path: Path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr("trimtab.store.sqlite.writer.commit", broken)
         with pytest.raises(LedgerError, match="KeyError"):
-            await writer.submit(sample_intent(1))
-    await writer.submit(sample_intent(1))
+            await append(writer, sample_intent(1))
+    await append(writer, sample_intent(1))
     assert kept(path) == 1
 
 

@@ -13,8 +13,11 @@ from msgspec.structs import replace
 
 from trimtab.core.errors import LedgerError
 from trimtab.lab.check_store import sample_correction, sample_intent, sample_outcome
-from trimtab.store.base import Filter, StoredKey
+from trimtab.lab.check_store.accounts import ENTITIES, change
+from trimtab.store.base import Dimension, Document, Filter, HoldLine, Spending, SpendLine, StoredKey
 from trimtab.store.sqlite import SQLiteStore
+
+DOCUMENT = Document(kind="k", id="d", created_ns=1, body=b"body")
 
 
 @pytest.fixture
@@ -40,6 +43,65 @@ async def test_rows_and_keys_are_there_after_a_restart(path: Path) -> None:
     assert [sample_intent(turn) for turn in range(3)] == [record.intent async for record in store.scan(Filter())]
     assert (key,) == await store.keys()
     assert ((report := await store.verify()).reason, report.rows, report.writers) == ("", 3, 1)
+
+
+async def test_accounts_budgets_and_documents_are_there_after_a_restart(path: Path) -> None:
+    store = await SQLiteStore.open(path, writer="w")
+    await store.change(*(change(number, entity, 0) for number, entity in enumerate(ENTITIES)))
+    await store.reserve("r", (HoldLine("b", 0, 60, 100),), expires_ns=1 << 62)
+    await store.settle("s", (SpendLine("b", 0, 30),))
+    assert await store.claim_alert("b", 0, 0.5)
+    await store.put_document(DOCUMENT)
+    await store.aclose()
+    store = await SQLiteStore.open(path, writer="v")
+    assert await store.directory() == (1, ENTITIES)
+    assert await store.change(change(100, ENTITIES[0], 1, "remove")) == 2
+    assert await store.reserve("t", (HoldLine("b", 0, 11, 100),), expires_ns=1 << 62) == ("b",)
+    await store.settle("s", (SpendLine("b", 0, 30),))
+    assert await store.spending([("b", 0)]) == {("b", 0): Spending(30, 60)}
+    assert not await store.claim_alert("b", 0, 0.5)
+    assert await store.document("k", "d", now_ns=0) == DOCUMENT
+    assert ((report := await store.verify()).reason, report.rows, report.writers) == ("", len(ENTITIES) + 1, 2)
+    await store.aclose()
+
+
+async def test_a_hold_expires_by_the_stores_clock(path: Path) -> None:
+    clock = [0]
+    store = await SQLiteStore.open(path, writer="w", now_ns=lambda: clock[0])
+    for id, until in (("r", 10), ("s", 20)):
+        await store.reserve(id, (HoldLine("b", 0, 50, 100),), expires_ns=until)
+    for clock[0], held in ((9, 100), (10, 50), (19, 50), (20, 0)):
+        assert await store.spending([("b", 0)]) == {("b", 0): Spending(0, held)}
+        assert (await store.reserve("t", (HoldLine("b", 0, 1, held),), expires_ns=100)) == ("b",)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM holds").fetchone() == (0,)
+    await store.aclose()
+
+
+async def test_an_outcome_and_its_settlement_are_one_group(store: SQLiteStore, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        await store.append(sample_intent(1))
+        other.execute("BEGIN IMMEDIATE")
+        blocker = store.append(sample_intent(2))
+        handed = (store.append(sample_outcome(1)), store.settle("req-00000001", (SpendLine("b", 0, 5),)))
+        other.execute("COMMIT")
+        await asyncio.gather(blocker, *handed)
+    assert store.statistics().groups <= 3
+    assert store.statistics().rows == 3
+
+
+async def test_a_damaged_row_refuses_a_correction_and_changes_nothing(store: SQLiteStore, path: Path) -> None:
+    for row in (sample_intent(1), sample_outcome(1)):
+        await store.append(row)
+    before = await store.totals(Filter())
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE events SET body = ? WHERE kind = 'outcome'", (b"{}",))
+    with pytest.raises(LedgerError, match="cannot be read"):
+        await store.append(sample_correction(1))
+    await store.append(sample_intent(2))
+    assert before == await store.totals(Filter())
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM events").fetchone() == (3,)
 
 
 async def test_closing_commits_what_is_waiting(path: Path) -> None:
@@ -73,7 +135,20 @@ async def test_the_event_loop_never_waits_for_the_disk(path: Path) -> None:
         assert [await store.get("req-00000001")] == [record async for record in store.scan(Filter())]
         assert (await store.totals(Filter())).requests == 1
         assert await store.unsettled(0) == ()
+        assert len(await store.usage(Filter(), tuple(Dimension))) == 4
+        assert await store.change(change(1, ENTITIES[0], 0)) == await store.revision()
+        assert (await store.directory())[1] == ENTITIES[:1]
+        assert [change(1, ENTITIES[0], 0)] == [found async for found in store.changes()]
+        assert await store.reserve("r", (HoldLine("b", 0, 1, 1),), expires_ns=1 << 62) == ()
+        await store.settle("r", (SpendLine("b", 0, 1),))
+        assert await store.spending([("b", 0)]) == {("b", 0): Spending(1)}
+        assert await store.claim_alert("b", 0, 0.5)
+        await store.put_document(DOCUMENT)
+        assert not await store.swap_document(DOCUMENT, b"other")
+        assert await store.document("k", "d", now_ns=0) == DOCUMENT
+        assert await store.documents("k", place="", now_ns=0) == (DOCUMENT,)
         assert (await store.verify()).ok
+        assert (await store.expire_documents(1 << 62), await store.remove_document("k", "d")) == (0, True)
         await store.aclose()
 
 
@@ -81,8 +156,15 @@ async def test_a_reader_works_beside_the_server_and_cannot_write(store: SQLiteSt
     reader = await SQLiteStore.open(path, readonly=True)
     await store.append(sample_intent(1))
     assert sample_intent(1) == ((record := await reader.get("req-00000001")) and record.intent)
-    with pytest.raises(LedgerError, match="reading alone"):
-        await reader.append(sample_outcome(1))
+    refused = (
+        lambda: reader.append(sample_outcome(1)),
+        lambda: reader.change(change(1, ENTITIES[0], 0)),
+        lambda: reader.reserve("r", (), expires_ns=1),
+        lambda: reader.put_document(DOCUMENT),
+    )
+    for write in refused:
+        with pytest.raises(LedgerError, match="reading alone"):
+            await write()
     await reader.aclose()
 
 

@@ -7,15 +7,19 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from trimtab import config as configuration
-from trimtab.config import Config
+from trimtab.config import Cache, Config
 from trimtab.core.catalog import Capability, Deployment, ModelCard, Tier
 from trimtab.core.messages import Dialect, Message, Request, Text
 from trimtab.core.units import Clock, NanoUSD, Price, Timeouts
-from trimtab.engine import Budget, Caller, Gateway
+from trimtab.engine import Caller, Gateway, Purse, Rates
+from trimtab.engine.cache import ResponseCache
+from trimtab.engine.limits import config_budget
+from trimtab.engine.recorder import Recorder
 from trimtab.lab.clock import ManualClock
 from trimtab.lab.memory import MemoryStore
 from trimtab.providers import Provider
 from trimtab.routing.policy import compile_policy
+from trimtab.store import Store
 from trimtab.telemetry import Metrics
 
 PRICE = Price(input=1_000_000_000, output=2_000_000_000, version="test")
@@ -60,23 +64,25 @@ def gateway_of(
     deployments: Iterable[Deployment],
     providers: Provider | Mapping[str, Provider],
     *,
-    store: MemoryStore | None = None,
+    store: Store | None = None,
     clock: Clock | None = None,
     budget: NanoUSD | None = None,
     max_attempts: int = 3,
+    cache: Cache | None = None,
 ) -> Gateway:
     fleet = tuple(deployments)
     clock = clock or ManualClock()
     config = config_of(fleet)
+    store, metrics = store or MemoryStore(clock.time_ns), Metrics()
+    kept = None if cache is None else ResponseCache(clock, metrics, ttl_seconds=cache.ttl_seconds, max_bytes=cache.max_bytes)
     return Gateway(
         policy=compile_policy(config),
         deployments={d.id: d for d in fleet},
         providers=providers if isinstance(providers, Mapping) else {d.id: providers for d in fleet},
-        ledger=store or MemoryStore(),
-        budget=Budget(budget, clock),
-        metrics=Metrics(),
-        clock=clock,
+        recorder=Recorder(store, Purse(store, clock, config_budget(budget)), metrics, clock),
+        rates=Rates(clock),
         routing=msgspec.structs.replace(config.routing, max_attempts=max_attempts),
+        cache=kept,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 
 import uvicorn
 from anthropic import AsyncAnthropic
@@ -14,19 +15,21 @@ from openai import AsyncOpenAI
 from tests.support.fleet import config_of, deployment, gateway_of
 
 from trimtab import catalog
+from trimtab.config import Cache
 from trimtab.core.catalog import Deployment
 from trimtab.core.messages import Dialect
 from trimtab.core.record import Record
 from trimtab.core.units import Clock, NanoUSD, Timeouts
 from trimtab.core.zones import Secret
-from trimtab.engine import Admission, Gateway
-from trimtab.engine.admission import digest
-from trimtab.engine.clock import SystemClock
+from trimtab.engine import AccountBook, Gate, Gateway
+from trimtab.engine.access import digest
+from trimtab.engine.batches import Around, batching
+from trimtab.engine.clock import SystemClock, new_id
 from trimtab.lab.memory import MemoryStore
 from trimtab.net import Egress, Receiver, Receivers
 from trimtab.providers.registry import auth_headers, provider_for
-from trimtab.server import build_app
-from trimtab.store import Filter, StoredKey
+from trimtab.server import Parts, Shelf, build_app
+from trimtab.store import Filter
 
 KEY = "tt-test-key"
 UPSTREAM_KEY = "sk-upstream-0123456789abcdef"
@@ -39,6 +42,7 @@ class Running(Struct):
     gateway: Gateway
     store: MemoryStore
     egress: Egress
+    book: AccountBook
 
     def openai(self, **options: object) -> AsyncOpenAI:
         return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, **options)  # type: ignore[arg-type]
@@ -88,6 +92,10 @@ async def serving(
     max_body_bytes: int = 1 << 20,
     max_concurrency: int = 100,
     max_attempts: int = 3,
+    queue_seconds: float = 0.0,
+    keep_responses: bool = False,
+    cache: Cache | None = None,
+    files: Path | None = None,
 ) -> AsyncIterator[Running]:
     fleet = tuple(deployments)
     rows = {d.id: catalog.providers()[d.provider] for d in fleet}
@@ -102,9 +110,31 @@ async def serving(
         clock=clock or SystemClock(),
         budget=budget,
         max_attempts=max_attempts,
+        cache=cache,
     )
-    admission = Admission([StoredKey("test", digest(KEY), 0)], max_concurrency)
-    app = build_app(gateway, admission, store, max_body_bytes=max_body_bytes)
+    book = AccountBook(store, SystemClock(), new_id)
+    await book.ensure_bootstrap(digest(KEY), "test")
+    gate = Gate(max_concurrency, queue_seconds)
+    shelf = Shelf(store, SystemClock(), 30) if keep_responses else None
+    stack = AsyncExitStack()
+    desk = None
+    if files is not None:
+        batches = batching(
+            config_of(fleet).batches,
+            files,
+            Around(
+                gateway=gateway,
+                book=book,
+                documents=store,
+                clock=SystemClock(),
+                busy=lambda: gate.under_way * 2 >= max_concurrency,
+                longest=max_body_bytes,
+            ),
+        )
+        desk = await stack.enter_async_context(batches)
+    app = build_app(
+        Parts(gateway=gateway, book=book, gate=gate, store=store, max_body_bytes=max_body_bytes, shelf=shelf, desk=desk)
+    )
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     server = QuietServer(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None))
@@ -112,9 +142,10 @@ async def serving(
     try:
         while not server.started:
             await asyncio.sleep(0.005)
-        yield Running(f"http://127.0.0.1:{listening.getsockname()[1]}", gateway, store, egress)
+        yield Running(f"http://127.0.0.1:{listening.getsockname()[1]}", gateway, store, egress, book)
     finally:
         server.should_exit = server.force_exit = True
         await serve
+        await stack.aclose()
         await egress.aclose()
         listening.close()

@@ -32,6 +32,7 @@ class PriceRow(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
 
     equals: tuple[str, ...] = ()
     starts_with: tuple[str, ...] = ()
+    ends_with: tuple[str, ...] = ()
     contains: tuple[str, ...] = ()
     regex: tuple[str, ...] = ()
     price: Rates | None = None
@@ -41,6 +42,7 @@ class PriceRow(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
         return (
             model in self.equals
             or model.startswith(self.starts_with)
+            or model.endswith(self.ends_with)
             or any(part in model for part in self.contains)
             or any(re.search(pattern, model) for pattern in self.regex)
         )

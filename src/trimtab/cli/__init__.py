@@ -7,12 +7,15 @@ import sys
 import click
 
 from trimtab import __version__
+from trimtab.cli.accounts import audit, budget, grant, key, place, service_account, usage, user, whoami
 from trimtab.cli.ask import ask
 from trimtab.cli.config import config
 from trimtab.cli.explain import explain
+from trimtab.cli.importing import import_
 from trimtab.cli.lab import lab
 from trimtab.cli.ledger import ledger
 from trimtab.cli.models import models
+from trimtab.cli.providers import providers
 from trimtab.cli.serve import serve, up
 from trimtab.core.errors import TrimtabError
 
@@ -25,7 +28,9 @@ def cli() -> None:
     """A hybrid LLM gateway: each request goes to the cheapest deployment that will answer it well and is allowed to see it."""
 
 
-for verb in (up, serve, ask, explain, models, config, ledger, lab):
+_ACCOUNTS = (whoami, place, user, service_account, grant, key, budget, usage, audit)
+
+for verb in (up, serve, ask, explain, models, providers, config, import_, ledger, lab, *_ACCOUNTS):
     cli.add_command(verb)
 
 

@@ -7,17 +7,11 @@ import asyncio
 import click
 import msgspec
 
-from trimtab.cli.common.home import Home
+from trimtab.cli.common.gateway import reached
 from trimtab.cli.common.output import json_option, note, print_json
 from trimtab.cli.explain import why
-from trimtab.core.errors import ConfigError, TrimtabError
+from trimtab.core.errors import TrimtabError
 from trimtab.core.record import Record
-from trimtab.core.zones import Boundary, Secret, Sensitivity
-from trimtab.net import Egress, NetError, Receiver, Receivers
-
-_GATEWAY = "gateway"
-_CARRIED = frozenset({Sensitivity.UNREADABLE})
-"""What is asked is not read here; the gateway on the other side reads it. The gateway's own zone admits everything."""
 
 
 @click.command()
@@ -39,30 +33,15 @@ def ask(question: str, model: str, labels: tuple[str, ...], max_tokens: int, as_
 
 
 async def _ask(question: str, model: str, labels: tuple[str, ...], max_tokens: int) -> tuple[str, Record]:
-    home = Home.find()
-    running, key = home.running(), home.key()
-    if key is None:
-        raise ConfigError("There is no key for this gateway.", hint="Set TRIMTAB_API_KEY, or start the gateway with 'trimtab up'.")
-    boundary = Boundary(zones=("here",), outermost=dict.fromkeys(Sensitivity, "here"))
-    receiver = Receiver(id=_GATEWAY, base_url=running.url, zone="here", headers={"authorization": Secret(f"Bearer {key}")})
-    egress = Egress(Receivers(boundary, [receiver]))
-    body = msgspec.json.encode({"model": model, "max_tokens": max_tokens, "messages": [{"role": "user", "content": question}]})
-    headers = {"content-type": "application/json"} | ({"x-trimtab-sensitivity": ",".join(labels)} if labels else {})
-    try:
-        async with egress.post(
-            _GATEWAY, "/v1/chat/completions", body, carried=_CARRIED, headers=headers, connect_timeout=5
-        ) as answer:
-            said, status = await answer.read(1 << 26), answer.status
-            decision = answer.headers.get("x-trimtab-decision", "")
-        if status != 200:
-            raise _refused(said, decision)
-        async with egress.get(_GATEWAY, f"/-/decisions/{decision}", carried=_CARRIED, headers={}, connect_timeout=5) as answer:
-            record = msgspec.json.decode(await answer.read(1 << 26), type=Record)
-    except NetError as error:
-        raise ConfigError(f"No gateway answers at {running.url} ({error}).", hint="Start one with 'trimtab up'.") from None
-    finally:
-        await egress.aclose()
-    return msgspec.json.decode(said)["choices"][0]["message"]["content"] or "", record
+    body = {"model": model, "max_tokens": max_tokens, "messages": [{"role": "user", "content": question}]}
+    headers = {"x-trimtab-sensitivity": ",".join(labels)} if labels else {}
+    async with reached() as gateway:
+        said = await gateway.exchange("POST", "/v1/chat/completions", body, headers)
+        decision = said.headers.get("x-trimtab-decision", "")
+        if said.status != 200:
+            raise _refused(said.body, decision)
+        record = await gateway.call("GET", f"/-/decisions/{decision}", Record)
+    return msgspec.json.decode(said.body)["choices"][0]["message"]["content"] or "", record
 
 
 def _refused(body: bytes, decision: str) -> TrimtabError:

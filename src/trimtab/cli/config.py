@@ -20,10 +20,10 @@ config_option = click.option(
 )
 
 
-def load(file: Path | None) -> configuration.Config:
-    """The configuration that a verb was given, or the one that applies here."""
+def load(file: Path | None, only: configuration.DeploymentTable | None = None) -> configuration.Config:
+    """The configuration that a verb was given, or the one that applies here; with nothing deployed but ``only``, where that is given."""
     here = Path("trimtab.toml")
-    return configuration.load(file or (here if here.exists() else None), os.environ)
+    return configuration.load(file or (here if here.exists() else None), os.environ, only=only)
 
 
 @click.group()

@@ -26,9 +26,9 @@ from trimtab.cli.common.weights import ensure_all
 from trimtab.cli.config import config_option, deployments_table, load
 from trimtab.config import Config
 from trimtab.core.errors import ConfigError
-from trimtab.engine.admission import digest, new_key
+from trimtab.engine.access import digest, new_key
 from trimtab.engine.assembly import Assembly, assemble
-from trimtab.server import build_app
+from trimtab.server import Parts, Provider, Shelf, SignIn, build_app
 from trimtab.telemetry import configure_logging, log
 
 port_option = click.option("--port", type=click.IntRange(0, 65535), help="Overrides [server] port.")
@@ -118,7 +118,7 @@ async def _serve(
             )
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        app = build_app(assembly.gateway, assembly.admission, assembly.store, max_body_bytes=config.server.max_body_bytes)
+        app = build_app(_parts(assembly, config))
         server = _Server(
             uvicorn.Config(
                 app,
@@ -141,6 +141,27 @@ async def _serve(
             await server.serve(sockets=[listening])
         finally:
             home.forget_running(os.getpid())
+
+
+def _parts(assembly: Assembly, config: Config) -> Parts:
+    kept = config.responses
+    return Parts(
+        gateway=assembly.gateway,
+        book=assembly.book,
+        gate=assembly.gate,
+        store=assembly.store,
+        max_body_bytes=config.server.max_body_bytes,
+        shelf=Shelf(assembly.store, assembly.clock, kept.days) if kept.store else None,
+        desk=assembly.desk,
+        sign_in=_sign_in(assembly, config),
+    )
+
+
+def _sign_in(assembly: Assembly, config: Config) -> SignIn | None:
+    if config.oidc is None:
+        return None
+    provider = Provider(config.oidc, assembly.egress, config.boundary, assembly.clock)
+    return SignIn(config.oidc, provider, assembly.book, assembly.store, assembly.clock)
 
 
 def _settle_garbage() -> None:

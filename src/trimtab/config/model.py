@@ -18,12 +18,14 @@ from trimtab.core.zones import Boundary, Secret
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """``max_body_bytes`` bounds a client's body; ``max_concurrency`` the requests under way; ``drain_seconds`` the wait at shutdown."""
+    """``max_body_bytes`` bounds a client's body; ``max_concurrency`` the requests under way, ``queue_seconds``
+    the wait for a place among them; ``drain_seconds`` the wait at shutdown."""
 
     host: str
     port: int
     max_body_bytes: int
     max_concurrency: int
+    queue_seconds: float
     drain_seconds: float
 
 
@@ -68,10 +70,100 @@ class LocalModel(Struct, frozen=True, kw_only=True):
     threads: int | None
 
 
-class Config(Struct, frozen=True, kw_only=True):
-    """``file`` is what was read. ``policy_hash`` is SHA-256 over everything here but the secrets, as canonical JSON.
+class Batches(Struct, frozen=True, kw_only=True):
+    """``concurrency`` lines run at once; files, batches and results are kept for ``keep_days``.
 
-    ``credentials`` maps a deployment's id to its key, ``rows`` a provider's name to its row, shipped ones and the operator's.
+    ``provider="auto"`` uses providers' own batches where those are cheaper.
+    """
+
+    enabled: bool
+    concurrency: int
+    keep_days: int
+    provider: Literal["auto", "never"]
+    max_file_bytes: int
+
+
+class Responses(Struct, frozen=True, kw_only=True):
+    """Are conversations kept, and for how many days?"""
+
+    store: bool
+    days: int
+
+
+class OIDC(Struct, frozen=True, kw_only=True):
+    """The one provider that people sign in with. Without a ``client_secret`` the gateway is a public client."""
+
+    issuer: str
+    client_id: str
+    redirect_url: str
+    client_secret: Secret | None
+    scopes: tuple[str, ...]
+    admins: frozenset[str]
+    session_seconds: float
+    idle_seconds: float
+
+
+class Cache(Struct, frozen=True, kw_only=True):
+    """``max_bytes`` bounds the answers in memory."""
+
+    ttl_seconds: float
+    max_bytes: int
+
+
+class Telemetry(Struct, frozen=True, kw_only=True):
+    """The collector and what it is sent. ``headers`` are its credentials."""
+
+    endpoint: str
+    headers: Mapping[str, Secret]
+    zone: str
+    traces: bool
+    metrics: bool
+    interval_seconds: float
+
+
+class Alerts(Struct, frozen=True, kw_only=True):
+    """The webhook: its ``origin``, and the ``path`` on it, which many services make a secret. ``secret`` signs what is sent."""
+
+    origin: str
+    path: Secret
+    zone: str
+    secret: Secret | None
+
+
+class ApiKey(Struct, frozen=True):
+    key: Secret
+
+
+class AWSCredential(Struct, frozen=True, kw_only=True):
+    access_key_id: Secret
+    secret_access_key: Secret
+    session_token: Secret | None
+    region: str
+
+
+class EntraCredential(Struct, frozen=True, kw_only=True):
+    """An application that Microsoft Entra grants tokens to."""
+
+    tenant: str
+    client_id: str
+    client_secret: Secret
+
+
+class GoogleCredential(Struct, frozen=True):
+    """``service_account`` is the text of its JSON key file."""
+
+    service_account: Secret
+
+
+Credential = ApiKey | AWSCredential | EntraCredential | GoogleCredential
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """``file`` is what was read. ``policy_hash`` is SHA-256 over everything here but the secrets, how people sign in, and who
+    is told of what happens, as canonical JSON.
+
+    ``credentials`` maps a deployment's id to its credentials, which take turns; ``rows`` a provider's name to its row, shipped ones and
+    the operator's.
     """
 
     file: str
@@ -80,8 +172,14 @@ class Config(Struct, frozen=True, kw_only=True):
     store: StoreConfig
     boundary: Boundary
     deployments: tuple[Deployment, ...]
-    credentials: Mapping[str, Secret]
+    credentials: Mapping[str, tuple[Credential, ...]]
     rows: Mapping[str, ProviderRow]
     network: Network
     routing: RoutingConfig
+    responses: Responses
+    batches: Batches
+    oidc: OIDC | None = None
+    cache: Cache | None = None
+    telemetry: Telemetry | None = None
+    alerts: Alerts | None = None
     local: tuple[LocalModel, ...]

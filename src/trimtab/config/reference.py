@@ -72,6 +72,8 @@ def _type_name(found: inspect.Type) -> str:
     match found:
         case inspect.UnionType():
             return " or ".join(_type_name(one) for one in found.types if not isinstance(one, inspect.NoneType))
+        case inspect.DictType():
+            return f"table of {_type_name(found.value_type)}"
         case inspect.VarTupleType() | inspect.FrozenSetType():
             return f"list of {_type_name(found.item_type)}"
         case inspect.EnumType():

@@ -1,83 +1,88 @@
 """From what the operator wrote to what the program uses: references followed, defaults taken from the catalog, money in nano-USD.
 
-Every doubt closes a door: a key goes only to the address it belongs to, a list price counts only at the provider's own address, and what
-nobody priced stays unknown.
+What a deployment comes to is the affair of ``deployments.py``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from decimal import ROUND_HALF_UP, Decimal
 from importlib import resources
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import structs
 
 from trimtab import catalog
 from trimtab.catalog import ProviderRow
-from trimtab.config.address import Place, fault_of, place_of
-from trimtab.config.file import DeploymentTable, FileTable, LocalTable, PricesFileTable, PriceTable, RoutingTable
-from trimtab.config.model import Config, LocalModel, Network, RoutingConfig, Server, StoreConfig
+from trimtab.config.address import fault_of, place_of
+from trimtab.config.deployments import ZONE_AT, Deployments, check_address, check_zone, nano_usd, price_of
+from trimtab.config.file import CacheTable, DeploymentTable, FileTable, OIDCTable, PricesFileTable, RoutingTable, StartersTable
+from trimtab.config.model import (
+    OIDC,
+    Alerts,
+    Batches,
+    Cache,
+    Config,
+    Network,
+    Responses,
+    RoutingConfig,
+    Server,
+    StoreConfig,
+    Telemetry,
+)
 from trimtab.config.secrets import BadReference, resolve_secret
-from trimtab.config.source import KeyPath, Source, did_you_mean
-from trimtab.core.catalog import Capability, Deployment, ModelCard, Tier
-from trimtab.core.decision import LatencyClass, Wish
-from trimtab.core.units import FREE, USD, NanoUSD, Price, Timeouts
+from trimtab.config.source import KeyPath, Source
+from trimtab.core.catalog import Tier
+from trimtab.core.decision import LatencyClass
+from trimtab.core.units import Price
 from trimtab.core.zones import Boundary, Secret, Sensitivity
 
-_SERVED = frozenset({Capability.STRUCTURED_OUTPUT, Capability.LOGPROBS})
-_ZONE_AT = {"loopback": "local", "private": "on_prem"}
+SIGN_IN_CALLBACK = "/-/callback"
 
-
-def nano_usd(dollars: float) -> NanoUSD:
-    """Exact for what can be written with nine decimals; ``repr`` gives back the digits that the operator wrote."""
-    return NanoUSD(int((Decimal(repr(dollars)) * USD).to_integral_value(ROUND_HALF_UP)))
-
-
-def _price(written: PriceTable, version: str) -> Price:
-    return Price(
-        input=nano_usd(written.input),
-        output=nano_usd(written.output),
-        cache_read=None if written.cache_read is None else nano_usd(written.cache_read),
-        cache_write=None if written.cache_write is None else nano_usd(written.cache_write),
-        version=version,
-    )
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_NOT_FOR_YOU = frozenset({"content-type", "content-length", "transfer-encoding", "connection", "host"})
 
 
 class Resolver:
     """One file on its way to a :class:`Config`. Gathers deployments and keys; every fault is raised with its line."""
 
-    def __init__(self, source: Source, env: Mapping[str, str]) -> None:
+    def __init__(self, source: Source, env: Mapping[str, str], only: DeploymentTable | None = None) -> None:
         self._source = source
         self._env = env
         self._file = source.decode(FileTable)
+        if only is not None:
+            self._file = structs.replace(self._file, deployment=(only,), local=(), starters=StartersTable())
         self._boundary = self._read_boundary()
         self._rows = self._read_providers()
-        self._own_cards = catalog.index_cards(self._file.card)
-        self._own_prices = self._read_prices()
-        self._deployments: dict[str, Deployment] = {}
-        self._credentials: dict[str, Secret] = {}
+        self._deployments = Deployments(source, self._file, env, self._rows, self._read_prices())
 
     def resolve(self, *, local: bool) -> Config:
         for number, written in enumerate(self._file.deployment):
-            self._add_deployment(written, ("deployment", number))
+            self._deployments.add(written, ("deployment", number))
         served = self._file.local if local else ()
-        models = tuple(self._add_local(written, ("local", number)) for number, written in enumerate(served))
+        models = tuple(self._deployments.add_local(written, ("local", number)) for number, written in enumerate(served))
         if self._file.starters.enabled:
-            self._add_starters()
+            self._deployments.add_starters()
         config = Config(
             file=self._source.name,
             policy_hash="",
             server=msgspec.convert(self._file.server, Server, from_attributes=True),
             store=StoreConfig(path=self._beside(self._file.store.path), sync=self._file.store.sync),
             boundary=self._boundary,
-            deployments=tuple(self._deployments.values()),
-            credentials=self._credentials,
+            deployments=tuple(self._deployments.found.values()),
+            credentials=self._deployments.credentials,
             rows=self._rows,
             network=self._read_network(),
             routing=_routing(self._file.routing, self._file.budget.usd_per_day),
+            responses=msgspec.convert(self._file.responses, Responses, from_attributes=True),
+            batches=msgspec.convert(self._file.batches, Batches, from_attributes=True),
+            oidc=None if self._file.oidc is None else _oidc(self._file.oidc, self._source, self._env),
+            cache=_cache(self._file.cache),
+            telemetry=self._read_telemetry(),
+            alerts=self._read_alerts(),
             local=models,
         )
         return structs.replace(config, policy_hash=policy_hash(config))
@@ -92,19 +97,78 @@ class Resolver:
             raise self._source.error("The zones must be named, each once.", ("boundary", "zones"), hint="Most trusted first.")
         outermost = {sensitivity: str(getattr(table, sensitivity.value)) for sensitivity in Sensitivity}
         for sensitivity, zone in outermost.items():
-            self._check_zone(zone, ("boundary", sensitivity.value), f"The class {sensitivity.value!r} may be seen by")
+            path = ("boundary", sensitivity.value)
+            check_zone(self._source, table.zones, zone, path, f"The class {sensitivity.value!r} may be seen by")
         return Boundary(zones=table.zones, outermost=outermost)
-
-    def _check_zone(self, zone: str, path: KeyPath, what: str) -> None:
-        zones = self._file.boundary.zones
-        if zone not in zones:
-            raise self._source.error(f"{what} zone {zone!r}, which [boundary] does not name.", path, hint=did_you_mean(zone, zones))
 
     def _read_network(self) -> Network:
         table = self._file.network
         if table.proxy is not None and (fault := fault_of(table.proxy, insecure=True)):
             raise self._source.error(f"The proxy's address is not usable. {fault[0]}", ("network", "proxy"), hint=fault[1])
         return Network(proxy=table.proxy, ca_file=self._beside(table.ca_file))
+
+    def _read_telemetry(self) -> Telemetry | None:
+        table = self._file.telemetry
+        if table.otlp_endpoint is None:
+            return None
+        endpoint = table.otlp_endpoint.rstrip("/")
+        check_address(self._source, endpoint, ("telemetry", "otlp_endpoint"), "of the collector", insecure=table.insecure)
+        headers = {}
+        for name, reference in table.otlp_headers.items():
+            if not _HEADER.fullmatch(name) or name.lower() in _NOT_FOR_YOU:
+                raise self._source.error(
+                    f"{name!r} is not a header that can be set.", ("telemetry", "otlp_headers"), hint="Such as authorization."
+                )
+            headers[name.lower()] = self._secret(reference, ("telemetry", "otlp_headers"), f"The header {name}", spaces=True)
+        return Telemetry(
+            endpoint=endpoint,
+            headers=headers,
+            zone=self._zone_of(endpoint, table.zone, "telemetry"),
+            traces=table.traces,
+            metrics=table.metrics,
+            interval_seconds=table.interval_seconds,
+        )
+
+    def _read_alerts(self) -> Alerts | None:
+        table = self._file.alerts
+        if table.webhook is None:
+            return None
+        path = ("alerts", "webhook")
+        url = table.webhook
+        if url.startswith(("env:", "file:")):
+            url = self._secret(url, path, "The webhook").reveal()
+        place, _, query = url.partition("?")
+        check_address(self._source, place, path, "of the webhook", insecure=table.insecure)
+        parts = urlsplit(place)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        return Alerts(
+            origin=origin,
+            path=Secret((parts.path or "/") + (f"?{query}" if query else "")),
+            zone=self._zone_of(origin, table.zone, "alerts"),
+            secret=None if table.secret is None else self._secret(table.secret, ("alerts", "secret"), "The secret of the webhook"),
+        )
+
+    def _secret(self, reference: str, path: KeyPath, what: str, *, spaces: bool = False) -> Secret:
+        try:
+            return resolve_secret(reference, self._env, self._source.folder, spaces=spaces)
+        except BadReference as bad:
+            raise self._source.error(f"{what} cannot be had: {bad.message}.", path, hint=bad.hint) from None
+
+    def _zone_of(self, url: str, written: str | None, table: str) -> str:
+        """Who is at ``url``, and may be told ids, names and numbers: nobody at all where that is not known."""
+        zone = written or ZONE_AT.get(place_of(url))
+        if zone is None:
+            raise self._source.error(
+                f"[{table}] does not say who is at its address.", (table,), hint='Add zone = "any", or another zone of [boundary].'
+            )
+        check_zone(self._source, self._file.boundary.zones, zone, (table, "zone"), f"[{table}] is in")
+        if not self._boundary.admits({Sensitivity.INTERNAL}, zone):
+            raise self._source.error(
+                f"[boundary] keeps what is internal from zone {zone!r}, so that [{table}] could be told nothing.",
+                (table, "zone"),
+                hint="Use an address in a zone that may see it, or widen [boundary] internal.",
+            )
+        return zone
 
     def _read_providers(self) -> dict[str, ProviderRow]:
         rows = dict(catalog.providers())
@@ -114,14 +178,10 @@ class Resolver:
                 raise self._source.error(f"There is a provider {row.name!r} already.", (*path, "name"), hint="Choose another name.")
             if row.base_url:
                 # Plain http is for the deployment to allow; everything else is wrong here too.
-                self._check_address(row.base_url, (*path, "base_url"), f"of provider {row.name!r}", insecure=True)
-            self._check_zone(row.zone, (*path, "zone"), f"Provider {row.name!r} is in")
+                check_address(self._source, row.base_url, (*path, "base_url"), f"of provider {row.name!r}", insecure=True)
+            check_zone(self._source, self._file.boundary.zones, row.zone, (*path, "zone"), f"Provider {row.name!r} is in")
             rows[row.name] = row
         return rows
-
-    def _check_address(self, url: str, path: KeyPath, whose: str, *, insecure: bool) -> None:
-        if fault := fault_of(url, insecure=insecure):
-            raise self._source.error(f"The address {whose} is not usable. {fault[0]}", path, hint=fault[1])
 
     def _read_prices(self) -> dict[tuple[str, str], Price]:
         beside = self._beside(self._file.prices_file)
@@ -129,121 +189,7 @@ class Resolver:
             return {}
         name = Path(beside).name
         rows = Source.read(Path(beside)).decode(PricesFileTable).price
-        return {(row.provider, row.model): _price(row.price, f"file {name}") for row in rows}
-
-    def _card(self, name: str) -> ModelCard | None:
-        return self._own_cards.get(name.lower()) or catalog.card(name)
-
-    def _card_for(self, name: str | None, model: str, path: KeyPath) -> ModelCard:
-        """The card that was asked for, else the model's own, else one that knows nothing but the name."""
-        found = self._card(name or model)
-        if found is None and name is not None:
-            known = {*self._own_cards, *(row.name for row in catalog.card_rows())}
-            raise self._source.error(f"There is no model card {name!r}.", (*path, "card"), hint=did_you_mean(name, known))
-        return found or ModelCard(name=model)
-
-    def _add(self, deployment: Deployment, path: KeyPath) -> None:
-        id = deployment.id
-        if id in self._deployments:
-            raise self._source.error(f"There are two deployments {id!r}.", (*path, "id"), hint="Give each its own id.")
-        if id in set(Wish):
-            raise self._source.error(
-                f"{id!r} is a wish of the client and cannot name a deployment.", (*path, "id"), hint="Choose another."
-            )
-        self._check_zone(deployment.zone, (*path, "zone"), f"Deployment {id!r} is in")
-        self._deployments[id] = deployment
-
-    def _add_deployment(self, written: DeploymentTable, path: KeyPath) -> None:
-        row = self._rows.get(written.provider)
-        if row is None:
-            hint = did_you_mean(written.provider, self._rows)
-            raise self._source.error(f"There is no provider {written.provider!r}.", (*path, "provider"), hint=hint)
-        base_url = (written.base_url or row.base_url).rstrip("/")
-        if not base_url:
-            raise self._source.error(f"Deployment {written.id!r} has no address.", path, hint='Add base_url = "https://..."')
-        self._check_address(base_url, (*path, "base_url"), f"of deployment {written.id!r}", insecure=written.insecure)
-        place = place_of(base_url)
-        tier = written.tier or row.tier
-        at_home = base_url == row.base_url.rstrip("/")
-        self._add(
-            Deployment(
-                id=written.id,
-                model=written.model,
-                card=self._card_for(written.card, written.model, path),
-                provider=row.name,
-                dialect=row.dialect,
-                tier=tier,
-                zone=written.zone or (_ZONE_AT.get(place, row.zone) if tier is Tier.SELF_HOSTED else row.zone),
-                base_url=base_url,
-                region=written.region or row.region,
-                price=self._price_of(written, tier, place, listed=at_home),
-                timeouts=msgspec.convert(written.timeouts, Timeouts, from_attributes=True),
-                reserve=written.reserve,
-                certified_for=written.certified_for,
-            ),
-            path,
-        )
-        self._add_key(written, row, path, at_home=at_home)
-
-    def _price_of(self, written: DeploymentTable, tier: Tier, place: Place, *, listed: bool) -> Price | None:
-        if written.price is not None:
-            return _price(written.price, "configuration")
-        if own := self._own_prices.get((written.provider, written.model)):
-            return own
-        if listed and (price := catalog.price(written.provider, written.model)):
-            return price
-        return FREE if tier is Tier.SELF_HOSTED and place != "elsewhere" else None
-
-    def _add_key(self, written: DeploymentTable, row: ProviderRow, path: KeyPath, *, at_home: bool) -> None:
-        reference = written.api_key
-        if reference is None and at_home and row.auth != "none" and row.key_env:
-            reference = f"env:{row.key_env}"
-        if reference is None:
-            return
-        try:
-            self._credentials[written.id] = resolve_secret(reference, self._env, self._source.folder)
-        except BadReference as bad:
-            where = (*path, "api_key")
-            raise self._source.error(f"Deployment {written.id!r} has no key: {bad.message}.", where, hint=bad.hint) from None
-
-    def _add_local(self, written: LocalTable, path: KeyPath) -> LocalModel:
-        row = next((row for row in catalog.weights() if row.name == written.weights), None)
-        if row is None and not written.weights.endswith(".gguf"):
-            hint = did_you_mean(written.weights, [row.name for row in catalog.weights()]) + " A path ends with .gguf."
-            raise self._source.error(f"There are no weights {written.weights!r}.", (*path, "weights"), hint=hint)
-        card = self._card_for(written.card or (row.card if row else None), written.id, path)
-        self._add(
-            Deployment(
-                id=written.id,
-                model=card.name,
-                card=structs.replace(
-                    card,
-                    context_window=min(written.context, card.context_window or written.context),
-                    # llama.cpp takes tools in silence even where a model's template has no place for them: only a card vouches for them.
-                    capabilities=_SERVED if card.capabilities is None else card.capabilities,
-                ),
-                provider="llama.cpp",
-                dialect=self._rows["llama.cpp"].dialect,
-                tier=Tier.SELF_HOSTED,
-                zone=_ZONE_AT["loopback"],
-                base_url="",
-                price=FREE,
-                reserve=bool(row and row.reserve) if written.reserve is None else written.reserve,
-                certified_for=written.certified_for,
-            ),
-            path,
-        )
-        weights = written.weights if row else str(self._source.folder / Path(written.weights).expanduser())
-        return LocalModel(id=written.id, weights=weights, context=written.context, threads=written.threads)
-
-    def _add_starters(self) -> None:
-        taken = {deployment.provider for deployment in self._deployments.values()}
-        for starter in catalog.starters():
-            id = f"{starter.provider}/{starter.card}"
-            if starter.provider in taken or id in self._deployments or not self._env.get(starter.key_env, "").strip():
-                continue
-            written = DeploymentTable(id=id, model=starter.model, provider=starter.provider, card=starter.card, tier=starter.tier)
-            self._add_deployment(written, ("starters",))
+        return {(row.provider, row.model): price_of(row.price, f"file {name}") for row in rows}
 
 
 def _routing(table: RoutingTable, usd_per_day: float | None) -> RoutingConfig:
@@ -261,9 +207,48 @@ def _routing(table: RoutingTable, usd_per_day: float | None) -> RoutingConfig:
     )
 
 
+def _cache(table: CacheTable) -> Cache | None:
+    return Cache(ttl_seconds=table.ttl_seconds, max_bytes=table.max_bytes) if table.enabled else None
+
+
+def _oidc(table: OIDCTable, source: Source, env: Mapping[str, str]) -> OIDC:
+    for name, url in (("issuer", table.issuer), ("redirect_url", table.redirect_url)):
+        fault = fault_of(url, insecure=False)
+        if fault is None and urlsplit(url).scheme == "http" and place_of(url) != "loopback":
+            fault = "Plain http would show who signs in to the network.", "Use https; http is for this machine alone."
+        if fault is not None:
+            raise source.error(f"The {name} of sign-in is not usable. {fault[0]}", ("oidc", name), hint=fault[1])
+    if urlsplit(table.redirect_url).path != SIGN_IN_CALLBACK:
+        raise source.error(
+            f"The redirect_url of sign-in does not lead to {SIGN_IN_CALLBACK}.",
+            ("oidc", "redirect_url"),
+            hint=f"Write the gateway's public address with {SIGN_IN_CALLBACK} behind it, and register the same at the provider.",
+        )
+    if "openid" not in table.scopes:
+        raise source.error("Sign-in needs the scope 'openid'.", ("oidc", "scopes"), hint='Add "openid" to the scopes.')
+    secret = None
+    if table.client_secret is not None:
+        try:
+            secret = resolve_secret(table.client_secret, env, source.folder)
+        except BadReference as bad:
+            raise source.error(f"Sign-in has no client secret: {bad.message}.", ("oidc", "client_secret"), hint=bad.hint) from None
+    return OIDC(
+        issuer=table.issuer,
+        client_id=table.client_id,
+        redirect_url=table.redirect_url,
+        client_secret=secret,
+        scopes=table.scopes,
+        admins=frozenset(address.casefold() for address in table.admins),
+        session_seconds=table.session_hours * 3600,
+        idle_seconds=table.idle_minutes * 60,
+    )
+
+
 def policy_hash(config: Config) -> str:
-    """SHA-256 over the configuration as canonical JSON, without its file's name and without one secret."""
-    parts = {name: value for name, value in structs.asdict(config).items() if name not in ("file", "policy_hash", "credentials")}
+    """SHA-256 over the configuration as canonical JSON, without its file's name, without one secret, and without how people sign in or
+    who is told of what happens."""
+    without = {"file", "policy_hash", "credentials", "oidc", "telemetry", "alerts"}
+    parts = {name: value for name, value in structs.asdict(config).items() if name not in without}
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
 
@@ -272,10 +257,11 @@ def default_text() -> str:
     return resources.files("trimtab.config").joinpath("default.toml").read_text(encoding="utf-8")
 
 
-def load(path: Path | str | None, env: Mapping[str, str], *, local: bool = True) -> Config:
+def load(path: Path | str | None, env: Mapping[str, str], *, local: bool = True, only: DeploymentTable | None = None) -> Config:
     """The configuration in the file at ``path``, or the shipped default. Raises :class:`ConfigError`.
 
     ``env`` is where ``env:`` references and providers' keys are looked up. ``local=False`` leaves out what Trimtab would serve itself.
+    ``only`` takes the place of all that is deployed.
     """
     source = Source("default.toml", default_text(), Path()) if path is None else Source.read(Path(path))
-    return Resolver(source, env).resolve(local=local)
+    return Resolver(source, env, only).resolve(local=local)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
 
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
-_AT = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+_AT = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
 _TOML_LINE = re.compile(r"\s*\(at line (?P<line>\d+), column \d+\)")
@@ -179,6 +179,8 @@ def _homes(found: inspect.Type, key: str, table: str = "") -> Iterator[str]:
 def _choices(found: inspect.Type) -> list[str]:
     if isinstance(found, inspect.EnumType):
         return sorted(str(member.value) for member in found.cls)
+    if isinstance(found, inspect.DictType):
+        return _choices(found.key_type)
     if isinstance(found, inspect.LiteralType):
         return sorted(str(value) for value in found.values)
     return []

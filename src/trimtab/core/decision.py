@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from trimtab.core.accounts import Scope
 from trimtab.core.catalog import Capability
-from trimtab.core.messages import Dialect
+from trimtab.core.messages import Dialect, Operation
 from trimtab.core.units import NanoUSD
 from trimtab.core.zones import Sensitivity
 
@@ -33,7 +34,8 @@ class Signals(Struct, frozen=True, kw_only=True):
     """Facts about one request, free ones first.
 
     ``input_tokens`` is exact for short requests and an estimate beyond (``tokens_exact``). ``complexity`` is 0..1, where 0.5 is as hard
-    as the mean question of the benchmark behind the cards. ``evidence`` says in words why, per signal, without content of the request.
+    as the mean question of the benchmark behind the cards. ``lowered`` are classes that were found, and that a caller with the right to
+    do so took away. ``evidence`` says in words why, per signal, without content of the request.
     """
 
     input_tokens: int
@@ -44,18 +46,24 @@ class Signals(Struct, frozen=True, kw_only=True):
     turns: int
     complexity: float
     sensitivity: frozenset[Sensitivity]
+    lowered: frozenset[Sensitivity] = frozenset()
     evidence: tuple[tuple[str, str], ...] = ()
     took_us: tuple[tuple[str, int], ...] = ()
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """What ``decide`` needs of a request; content stays behind. ``named`` is the model the client insists on, else ``wish`` stands."""
+    """What ``decide`` needs of a request; content stays behind. ``named`` is the model the client insists on, else ``wish`` stands.
+
+    ``scope`` is what the caller's key may reach, ``None`` for everything.
+    """
 
     wish: Wish = Wish.AUTO
     named: str | None = None
     latency: LatencyClass = LatencyClass.INTERACTIVE
     task: str | None = None
     dialect: Dialect = Dialect.OPENAI_CHAT
+    operation: Operation = Operation.CHAT
+    scope: Scope | None = None
     budget_left: NanoUSD | None = None
 
 

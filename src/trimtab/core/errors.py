@@ -4,17 +4,23 @@
     ├── ConfigError                  the operator's file: names file, line, key and the nearest valid key
     ├── LocalModelError              weights or the local inference server
     ├── LedgerError                  the event log cannot take a row (disk full, locked, damaged)
+    ├── SignInUnavailable   503  the sign-in provider does not answer, or not in a way that can be believed
     ├── Overloaded          503  more requests under way than the gateway takes
     ├── RequestError                 the client's request; never retried
     │   ├── MalformedRequest    400
     │   ├── Unauthenticated     401
+    │   ├── SignInRefused       401  this sign-in failed; another may not
+    │   ├── Forbidden           403  the key is known, and has no right to this
     │   ├── UnknownModel        404
+    │   ├── NotFound            404  a place, user, key, grant or budget that is not there
     │   ├── UnknownRoute        404
+    │   ├── Conflict            409  what is to be changed has changed meanwhile, or exists already
     │   └── BodyTooLarge        413
     ├── RefusalError                 nobody may, or nobody can
     │   ├── EgressRefused       503  the one check in front of every outgoing byte said no
     │   ├── NoDeployment        503  the plan is empty; every deployment has its reason
-    │   └── BudgetExhausted     429
+    │   ├── BudgetExhausted     429
+    │   └── RateLimited         429  the key or its project has used up its rate
     ├── ProviderError                one upstream attempt failed, classified
     └── AttemptsExhausted            all attempts failed: carries the first failure and the list
 
@@ -69,6 +75,11 @@ class LedgerError(TrimtabError):
     status = 503
 
 
+class SignInUnavailable(TrimtabError):
+    code = "sign_in_unavailable"
+    status = 503
+
+
 class Overloaded(TrimtabError):
     code = "overloaded"
     status = 503
@@ -94,8 +105,28 @@ class Unauthenticated(RequestError):
     status = 401
 
 
+class SignInRefused(RequestError):
+    code = "sign_in_refused"
+    status = 401
+
+
+class Forbidden(RequestError):
+    code = "permission_denied"
+    status = 403
+
+
+class Conflict(RequestError):
+    code = "conflict"
+    status = 409
+
+
 class UnknownModel(RequestError):
     code = "model_not_found"
+    status = 404
+
+
+class NotFound(RequestError):
+    code = "entity_not_found"
     status = 404
 
 
@@ -138,6 +169,17 @@ class BudgetExhausted(RefusalError):
     status = 429
 
 
+class RateLimited(RefusalError):
+    """``retry_after``: seconds until the rate allows such a request again."""
+
+    code = "rate_limit_exceeded"
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
 class FailureKind(StrEnum):
     """Why one upstream attempt failed. What follows from each kind stands in the properties, and nowhere else."""
 
@@ -177,7 +219,7 @@ class FailureKind(StrEnum):
         return self in (FailureKind.CALLER_FAULT, FailureKind.CONTENT_FILTER, FailureKind.CONTEXT_LENGTH)
 
 
-UNSENT = frozenset({"connect", "connect_timeout", "tls", "egress_refused"})
+UNSENT = frozenset({"connect", "connect_timeout", "tls", "credential", "egress_refused", "unsupported_operation"})
 """``ProviderError.detail`` of attempts whose request never left."""
 
 
@@ -186,6 +228,8 @@ class ProviderError(TrimtabError):
 
     ``upstream_status`` is ``None`` where no status line arrived. ``retry_after`` is seconds. ``detail`` is the upstream's own code
     (``insufficient_quota``, ``stream_truncated``, ...), ``excerpt`` at most 300 characters of its message, scrubbed of credentials.
+    ``credential`` names the one of several that was used, and ``spare`` says that another one stands ready, so that the deployment itself
+    is not to blame.
     """
 
     code = "upstream_error"
@@ -209,6 +253,8 @@ class ProviderError(TrimtabError):
         self.detail = detail
         self.upstream_id = upstream_id
         self.excerpt = excerpt
+        self.credential = ""
+        self.spare = False
 
     @property
     def may_be_billed(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Raw, Struct
 
-from trimtab.core.messages import Choice, FinishReason, Opaque, Part, Reasoning, Refusal, Response, Text, ToolCall
+from trimtab.core.messages import Choice, FinishReason, Opaque, Part, Reasoning, Refusal, Response, Text, ToolCall, Vector
 from trimtab.core.units import Usage
 
 
@@ -63,6 +63,13 @@ class OpaqueDelta(Struct, frozen=True):
     choice: int = 0
 
 
+class VectorDelta(Struct, frozen=True):
+    """One embedding, whole. They come in the order of the inputs."""
+
+    raw: Raw
+    choice: int = 0
+
+
 class Finished(Struct, frozen=True):
     """One choice is complete."""
 
@@ -81,9 +88,20 @@ class Ended(Struct, frozen=True):
     """The protocol's own last word (``[DONE]``, ``message_stop``, the end of a JSON body). Nothing follows it."""
 
 
-Event = Started | TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta | OpaqueDelta | Finished | UsageReported | Ended
+Event = (
+    Started
+    | TextDelta
+    | RefusalDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | OpaqueDelta
+    | VectorDelta
+    | Finished
+    | UsageReported
+    | Ended
+)
 
-_CONTENT = (TextDelta, RefusalDelta, ReasoningDelta, ToolCallDelta, OpaqueDelta, Finished)
+_CONTENT = (TextDelta, RefusalDelta, ReasoningDelta, ToolCallDelta, OpaqueDelta, VectorDelta, Finished)
 
 
 class Frame(Struct, frozen=True):
@@ -131,7 +149,7 @@ class _ChoiceBuilder:
         self._text: dict[tuple[str, int], list[str]] = {}
         self._tools: dict[int, ToolCall] = {}
         self._thinking: dict[int, Reasoning] = {}
-        self._opaque: list[Opaque] = []
+        self._whole: list[Opaque | Vector] = []
 
     def _key(self, kind: str, number: int) -> tuple[str, int]:
         key = (kind, number)
@@ -160,8 +178,11 @@ class _ChoiceBuilder:
                 call = self._tools.get(index, ToolCall(id="", name="", arguments=""))
                 self._tools[index] = ToolCall(id=event.id or call.id, name=event.name or call.name, arguments="")
             case OpaqueDelta(kind=kind, raw=raw):
-                self._key("opaque", len(self._opaque))
-                self._opaque.append(Opaque(kind=kind, raw=raw))
+                self._key("whole", len(self._whole))
+                self._whole.append(Opaque(kind=kind, raw=raw))
+            case VectorDelta(raw=raw):
+                self._key("whole", len(self._whole))
+                self._whole.append(Vector(raw))
             case Finished():
                 self.finish = event
             case _:
@@ -182,7 +203,7 @@ class _ChoiceBuilder:
                 call = self._tools[number]
                 return ToolCall(id=call.id, name=call.name, arguments=text)
             case _:
-                return self._opaque[number]
+                return self._whole[number]
 
     def build(self) -> Choice:
         return Choice(
@@ -261,6 +282,8 @@ def _unfold_choice(choice: Choice) -> Iterator[Event]:
                 tools += 1
             case Opaque(kind=kind, raw=raw):
                 yield OpaqueDelta(kind, raw, choice=choice.index)
+            case Vector(raw=raw):
+                yield VectorDelta(raw, choice=choice.index)
             case _:
                 raise TypeError(f"a model does not answer with {type(part).__name__}")
     if choice.finish_reason is not None:

@@ -15,11 +15,46 @@ from trimtab.core.units import Usage
 from trimtab.core.zones import Sensitivity
 
 
+class Operation(StrEnum):
+    """What is asked for (OpenTelemetry ``gen_ai.operation.name``, where it has a word)."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+    MODERATION = "moderation"
+    TRANSCRIPTION = "transcription"
+    IMAGE_GENERATION = "image_generation"
+
+
 class Dialect(StrEnum):
-    """A wire protocol, as spoken on either side of the gateway."""
+    """A wire protocol of one operation, as spoken on either side of the gateway."""
 
     OPENAI_CHAT = "openai_chat"
+    OPENAI_RESPONSES = "openai_responses"
     ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    COHERE = "cohere"
+    CONVERSE = "converse"
+    REPLICATE = "replicate"
+    OPENAI_EMBEDDINGS = "openai_embeddings"
+    COHERE_EMBED = "cohere_embed"
+    GEMINI_EMBED = "gemini_embed"
+    OPENAI_MODERATIONS = "openai_moderations"
+    OPENAI_TRANSCRIPTIONS = "openai_transcriptions"
+    OPENAI_IMAGES = "openai_images"
+
+    @property
+    def operation(self) -> Operation:
+        return _OPERATIONS.get(self.value, Operation.CHAT)
+
+
+_OPERATIONS = {
+    "openai_embeddings": Operation.EMBEDDINGS,
+    "cohere_embed": Operation.EMBEDDINGS,
+    "gemini_embed": Operation.EMBEDDINGS,
+    "openai_moderations": Operation.MODERATION,
+    "openai_transcriptions": Operation.TRANSCRIPTION,
+    "openai_images": Operation.IMAGE_GENERATION,
+}
 
 
 class CacheHint(Struct, frozen=True):
@@ -96,7 +131,13 @@ class Opaque(Struct, frozen=True, tag="opaque"):
     raw: Raw
 
 
-Part = Text | Image | Audio | Document | Reasoning | Refusal | ToolCall | ToolResult | Opaque
+class Vector(Struct, frozen=True, tag="vector"):
+    """An embedding as the model gave it: a JSON array of numbers, or a JSON string of base64 little-endian float32."""
+
+    raw: Raw
+
+
+Part = Text | Image | Audio | Document | Reasoning | Refusal | ToolCall | ToolResult | Opaque | Vector
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -154,10 +195,25 @@ class Sampling(Struct, frozen=True, omit_defaults=True):
     thinking_budget: int | None = None
 
 
+class Embedding(Struct, frozen=True, omit_defaults=True):
+    """How to embed. ``None`` means that the client did not say.
+
+    ``encoding`` is the form of each :class:`Vector`. ``purpose`` is what the vectors are for: ``search_document``, ``search_query``,
+    ``classification`` or ``clustering``, or else a word of the client's own protocol. ``truncate`` is which end of an input that is
+    too long is cut off.
+    """
+
+    dimensions: int | None = None
+    encoding: Literal["float", "base64"] | None = None
+    purpose: str | None = None
+    truncate: Literal["none", "start", "end"] | None = None
+
+
 class Request(Struct, frozen=True, kw_only=True):
     """One question to a model.
 
-    ``native`` is the client's own body, forwarded as it is when the deployment speaks the same dialect.
+    ``native`` is the client's own body of type ``content_type``, forwarded as it is when the deployment speaks the same dialect, and
+    ``headers`` are the protocol's own headers that go with it then (``anthropic-beta``); elsewhere they are lost by name.
     ``extras`` names the top-level fields of ``native`` that no field here carries: they survive on the same dialect and are
     reported as lost on another.
     ``sensitivity`` is written by the engine once the signals have read the request. Until then the request counts as unreadable,
@@ -172,12 +228,19 @@ class Request(Struct, frozen=True, kw_only=True):
     parallel_tool_calls: bool | None = None
     output: OutputFormat | None = None
     sampling: Sampling = Sampling()
+    embedding: Embedding | None = None
     stream: bool = False
     include_usage: bool = False
     user: str | None = None
     native: bytes = b""
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
     extras: tuple[str, ...] = ()
     sensitivity: frozenset[Sensitivity] = frozenset({Sensitivity.UNREADABLE})
+
+    @property
+    def operation(self) -> Operation:
+        return self.dialect.operation
 
 
 class FinishReason(StrEnum):

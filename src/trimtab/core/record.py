@@ -1,4 +1,4 @@
-"""The rows of the event log: an intent, an outcome, a correction. Rows are only ever added.
+"""The rows of the event log: an intent, an outcome, a correction, a change of the accounts. Rows are only ever added.
 
 The engine makes ids and times; the store inserts as is and chains each writer's rows by digest.
 """
@@ -10,6 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from trimtab.core.accounts import Change
 from trimtab.core.catalog import Tier
 from trimtab.core.decision import Decision
 from trimtab.core.errors import FailureKind
@@ -30,7 +31,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     """One upstream try. Times are nanoseconds since the epoch; latencies are microseconds from the attempt's start.
 
     ``cost`` is ``None`` when usage or price is unknown. ``price_version`` names the list that priced it. ``lost`` names the fields of
-    the request that the deployment's dialect could not carry.
+    the request that the deployment's dialect could not carry. ``credential`` tells which of several keys was used, by its place.
     """
 
     deployment: str
@@ -44,6 +45,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     detail: str = ""
     upstream_status: int | None = None
     upstream_id: str = ""
+    credential: str = ""
     finish_reason: str | None = None
     usage: Usage = Usage()
     cost: NanoUSD | None = None
@@ -59,6 +61,9 @@ class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
     id: str
     at_ns: int
     key_id: str
+    place: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
     decision: Decision
     stream: bool
     content_digest: str
@@ -66,7 +71,10 @@ class Intent(Struct, frozen=True, kw_only=True, tag="intent"):
 
 
 class Outcome(Struct, frozen=True, kw_only=True, tag="outcome"):
-    """Written when the last attempt ends. ``usage`` and ``cost`` are sums over the attempts; unknown stays unknown."""
+    """Written when the last attempt ends. ``usage`` and ``cost`` are sums over the attempts; unknown stays unknown.
+
+    ``cached``: the answer came from our own cache, so nobody was asked and nothing was used.
+    """
 
     id: str
     at_ns: int
@@ -75,6 +83,7 @@ class Outcome(Struct, frozen=True, kw_only=True, tag="outcome"):
     usage: Usage
     cost: NanoUSD | None
     error: str = ""
+    cached: bool = False
 
 
 class Correction(Struct, frozen=True, kw_only=True, tag="correction"):
@@ -87,7 +96,7 @@ class Correction(Struct, frozen=True, kw_only=True, tag="correction"):
     cost: NanoUSD | None
 
 
-Row = Intent | Outcome | Correction
+Row = Intent | Outcome | Correction | Change
 
 
 class Record(Struct, frozen=True):

@@ -88,6 +88,33 @@ class Price(Struct, frozen=True, kw_only=True):
         )
         return NanoUSD((per_million + 500_000) // 1_000_000)
 
+    def at(self, percent: int) -> Price:
+        """The same list with every rate at ``percent`` of itself: what a provider's batches cost. Its version says so."""
+
+        def share(rate: int) -> int:
+            return (rate * percent + 50) // 100
+
+        def shared(rate: int | None) -> int | None:
+            return None if rate is None else share(rate)
+
+        return Price(
+            input=share(self.input),
+            output=share(self.output),
+            cache_read=shared(self.cache_read),
+            cache_write=shared(self.cache_write),
+            version=f"{self.version}, batch at {percent} %",
+            steps=tuple(
+                PriceStep(
+                    over=step.over,
+                    input=share(step.input),
+                    output=share(step.output),
+                    cache_read=shared(step.cache_read),
+                    cache_write=shared(step.cache_write),
+                )
+                for step in self.steps
+            ),
+        )
+
 
 FREE = Price(input=0, output=0, version="free")
 """The price of a model on one's own machine, per token. What the machine costs is the total-cost report's affair."""

@@ -6,9 +6,9 @@ answer takes the same path as a stream: it is a stream of one frame.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -17,35 +17,32 @@ from trimtab.config import RoutingConfig
 from trimtab.core.catalog import Deployment
 from trimtab.core.decision import Ask, Decision, Signals, Wish
 from trimtab.core.errors import (
-    AttemptsExhausted,
     BudgetExhausted,
-    EgressRefused,
+    Forbidden,
+    MalformedRequest,
     NoDeployment,
     ProviderError,
-    RequestError,
     TrimtabError,
-    UnknownModel,
 )
-from trimtab.core.events import Frame
-from trimtab.core.messages import Request
+from trimtab.core.events import Folder, Frame, unfold
+from trimtab.core.messages import Dialect, Operation, Request, Response
 from trimtab.core.record import OutcomeKind
-from trimtab.core.units import Clock, Deadline
-from trimtab.engine.admission import Budget, Caller
-from trimtab.engine.failover import Failover, Opened
+from trimtab.core.units import Deadline
+from trimtab.engine.attempts.failover import Failover, Opened
+from trimtab.engine.cache import Question, ResponseCache
+from trimtab.engine.caller import Caller
+from trimtab.engine.limits import Rates
+from trimtab.engine.limits.purse import targets
 from trimtab.engine.recorder import Entry, Recorder
+from trimtab.engine.refusals import outcome_of, why_empty
 from trimtab.providers import Provider
 from trimtab.routing.fleet import Fleet
 from trimtab.routing.policy import Policy, decide
 from trimtab.signals import sense
-from trimtab.store import Ledger
-from trimtab.telemetry import Metrics
 
 _WISHES = {wish.value: wish for wish in Wish}
 UNKNOWN = "(unknown)"
 """How a model that nobody serves stands in the record: its name is the client's text, and may be anything."""
-
-_BEYOND = frozenset({"capability", "context_window"})
-"""Constraints that the request itself breaks, wherever it is sent."""
 
 _REQUEST_SECONDS = 3600.0
 """The longest that one client request may take over all its attempts; each deployment's own total is shorter."""
@@ -62,6 +59,9 @@ class Reply(Struct, frozen=True):
     decision: Decision
     deployment: Deployment
     frames: AsyncGenerator[Frame]
+    dialect: Dialect
+    content_type: str = ""
+    cached: bool = False
 
 
 class Gateway:
@@ -73,35 +73,62 @@ class Gateway:
         policy: Policy,
         deployments: Mapping[str, Deployment],
         providers: Mapping[str, Provider],
-        ledger: Ledger,
-        budget: Budget,
-        metrics: Metrics,
-        clock: Clock,
+        recorder: Recorder,
+        rates: Rates,
         routing: RoutingConfig,
+        cache: ResponseCache | None = None,
     ) -> None:
         self.policy = policy
         self.deployments = deployments
-        self._names = {name for each in deployments.values() for name in (each.id, each.model, each.card.name)}
-        self.metrics = metrics
-        self.budget = budget
-        self.fleet = Fleet(clock)
-        self._clock = clock
+        self._names = {name for each in deployments.values() for name in each.called}
+        self.metrics = recorder.metrics
+        self.purse = recorder.purse
+        self.recorder = recorder
+        self.rates = rates
+        self._cache = cache
+        self._clock = recorder.clock
+        self.fleet = Fleet(self._clock)
         self._max_attempts = routing.max_attempts
         self._usual_output = routing.output_tokens
-        self._recorder = Recorder(ledger, budget, metrics, clock)
-        self._failover = Failover(deployments, providers, self.fleet, clock)
+        self._failover = Failover(deployments, providers, self.fleet, self._clock)
+        for id in deployments:
+            self.metrics.watch_resting(id, partial(self._rests, id))
+
+    def _rests(self, deployment: str) -> bool:
+        return bool(self.fleet.snapshot().door(deployment).refusal)
 
     def consider(self, request: Request, caller: Caller) -> Decision:
         """What would be done with ``request``, without doing it."""
-        signals = sense(request, caller.labels, usual_output=self._usual_output)
+        return self._decide(request, caller, self._sense(request, caller))
+
+    def _sense(self, request: Request, caller: Caller) -> Signals:
+        may_lower = caller.scope is None or caller.scope.may_lower
+        if caller.lowered and not may_lower:
+            raise Forbidden(
+                "This key may not lower the sensitivity of a request.",
+                hint="Leave x-trimtab-lower out, or use a key whose scope has may_lower.",
+            )
+        return sense(request, caller.labels, lower=caller.lowered, usual_output=self._usual_output)
+
+    def _decide(self, request: Request, caller: Caller, signals: Signals) -> Decision:
         wish = _WISHES.get(request.model)
+        operation = request.dialect.operation
+        if wish is not None and operation is Operation.EMBEDDINGS:
+            raise MalformedRequest(
+                f"model: {request.model} does not choose among embedding models, since their vectors cannot be compared.",
+                param="model",
+                hint="Name the model. GET /v1/models lists what is deployed.",
+            )
+        budgets = self.purse.over(targets(caller.place, caller.line or caller.key_id, caller.tags))
         ask = Ask(
             wish=wish or Wish.AUTO,
             named=None if wish else request.model if request.model in self._names else UNKNOWN,
             latency=caller.latency,
             task=caller.task,
             dialect=request.dialect,
-            budget_left=self.budget.left(),
+            operation=operation,
+            scope=caller.scope,
+            budget_left=self.purse.left(budgets) if budgets else None,
         )
         return decide(self.policy, ask, signals, self.fleet.snapshot())
 
@@ -112,21 +139,35 @@ class Gateway:
         Once entered, ``frames`` raises :class:`ProviderError` if the upstream fails in the middle. Leaving early cancels the upstream.
         Whatever happens, the ledger gets one outcome.
         """
-        decision = self.consider(request, caller)
-        entry = self._recorder.open(request, caller, decision)
+        signals = self._sense(request, caller)
+        await self.purse.refresh()
+        decision = self._decide(request, caller, signals)
+        entry = self.recorder.open(request, caller, decision)
         try:
             if not decision.plan:
                 raise self._refusal(decision, request.model)
-            cleared = _cleared(request, decision.signals)
-            deadline = Deadline(self._clock.monotonic() + min(_REQUEST_SECONDS, caller.seconds or _REQUEST_SECONDS))
-            async with self._failover.first_accepted(cleared, entry, budget=self._max_attempts, deadline=deadline) as opened:
+            cleared = _cleared(request, signals)
+            question = None if self._cache is None else self._cache.question(cleared, caller)
+            plan = (self.deployments[planned.deployment] for planned in decision.plan)
+            if question is not None and (hit := question.answered(plan)) is not None:
+                await entry.repeat()
+                async with aclosing(_tell_again(hit.response, entry)) as frames:
+                    yield Reply(entry.id, decision, hit.deployment, frames, request.dialect, cached=True)
+                return
+            async with (
+                self.rates.entered(caller.chain, signals.input_tokens + signals.output_tokens) as ticket,
+                self._first_accepted(cleared, caller, entry) as opened,
+            ):
                 if request.stream:  # a whole answer waits for its outcome, and that stands behind the intent
                     await entry.intent_kept()
-                async with aclosing(_tell(opened, entry)) as frames:
-                    yield Reply(entry.id, decision, opened.deployment, frames)
+                async with aclosing(_tell(opened, entry, question)) as frames:
+                    yield Reply(entry.id, entry.decision, opened.deployment, frames, opened.dialect, opened.content_type)
+                ticket.used = entry.tokens_used
         except TrimtabError as error:
             error.decision_id = entry.id if entry.is_kept else ""
-            entry.close(_outcome_of(error), error.code)
+            if isinstance(error, BudgetExhausted):
+                self.purse.ran_short(entry.budgets)
+            entry.close(outcome_of(error), error.code)
             raise
         except ClientGone:
             raise
@@ -137,19 +178,44 @@ class Gateway:
             # Reached unclosed only when the client has left: the record is handed over without waiting.
             entry.close(OutcomeKind.COMPLETE if entry.finished else OutcomeKind.CANCELLED)
 
+    @asynccontextmanager
+    async def _first_accepted(self, request: Request, caller: Caller, entry: Entry) -> AsyncIterator[Opened]:
+        """The plan's first good stream. Where the money ran out between decision and hold, decide once more: something may be free."""
+        seconds = min(_REQUEST_SECONDS, caller.seconds or _REQUEST_SECONDS)
+        deadline = Deadline(self._clock.monotonic() + seconds)
+        async with AsyncExitStack() as stack:
+            try:
+                opened = await stack.enter_async_context(
+                    self._failover.first_accepted(request, entry, self._max_attempts, deadline)
+                )
+            except BudgetExhausted:
+                await self.purse.refresh(now=True)
+                entry.decision = self._decide(request, caller, entry.decision.signals)
+                if not entry.decision.plan:
+                    raise self._refusal(entry.decision, request.model) from None
+                opened = await stack.enter_async_context(
+                    self._failover.first_accepted(request, entry, self._max_attempts, deadline)
+                )
+            yield opened
+
     def _refusal(self, decision: Decision, model: str) -> TrimtabError:
-        error = _why_empty(decision, model, list(self.deployments))
+        error = why_empty(decision, model, list(self.deployments))
         if isinstance(error, NoDeployment) and any(rejected.constraint == "availability" for rejected in decision.rejected):
             error.retry_after = self.fleet.wait()
         return error
 
 
-async def _tell(opened: Opened, entry: Entry) -> AsyncGenerator[Frame]:
+async def _tell(opened: Opened, entry: Entry, question: Question | None) -> AsyncGenerator[Frame]:
     """Pass frames on, and hold the last one until the outcome is committed."""
+    folder = None if question is None else Folder()
     try:
         async for frame in opened.frames:
+            if folder is not None:
+                folder.add(frame.events)
             if frame.is_last:
                 await entry.close(OutcomeKind.COMPLETE)
+                if question is not None and folder is not None:
+                    question.keep(opened.deployment, folder.response())
             yield frame
     except TrimtabError as error:
         error.decision_id = entry.id
@@ -157,51 +223,15 @@ async def _tell(opened: Opened, entry: Entry) -> AsyncGenerator[Frame]:
         raise
 
 
+async def _tell_again(response: Response, entry: Entry) -> AsyncGenerator[Frame]:
+    """An answer from the cache, as if it came from upstream: its last frame, too, waits for the outcome."""
+    for event in unfold(response):
+        frame = Frame((event,))
+        if frame.is_last:
+            await entry.close(OutcomeKind.COMPLETE)
+        yield frame
+
+
 def _cleared(request: Request, signals: Signals) -> Request:
     """The request with its sensitivity as read: until here it counted as unreadable."""
     return msgspec.structs.replace(request, sensitivity=signals.sensitivity)
-
-
-def _outcome_of(error: TrimtabError) -> OutcomeKind:
-    refused = isinstance(error, NoDeployment | EgressRefused | BudgetExhausted | RequestError)
-    return OutcomeKind.REFUSED if refused else OutcomeKind.FAILED
-
-
-def _why_empty(decision: Decision, model: str, names: list[str]) -> TrimtabError:
-    """Why the plan is empty, as the error that tells the client most."""
-    reasons = {rejected.deployment: rejected.reason for rejected in decision.rejected if rejected.constraint != "model"}
-    rules = {rejected.constraint for rejected in decision.rejected if rejected.constraint != "model"}
-    if decision.ask.named is not None and not rules:
-        shown = model if len(model) <= 100 else f"{model[:100]}..."
-        near = difflib.get_close_matches(shown, [*names, *_WISHES], n=3)
-        ask_for = f"Did you mean {', '.join(near)}? " if near else ""
-        return UnknownModel(f"No model {shown!r} is deployed here.", param="model", hint=f"{ask_for}GET /v1/models lists what is.")
-    if not rules:
-        return NoDeployment(
-            "No deployment is configured.",
-            hint="Add a [[deployment]] or a [[local]] model, or set [starters] enabled = true and a provider's key in the environment.",
-        )
-    summary = " ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
-    if rules <= _BEYOND:
-        return RequestError(
-            f"No deployment here can do what the request asks. {summary}", hint="GET /v1/models lists what each can do."
-        )
-    if rules <= {"budget", "zone", *_BEYOND} and "budget" in rules:
-        return BudgetExhausted(
-            f"The budget of the day is spent. {summary}", reasons=reasons, hint="Raise [budget] usd_per_day, or wait."
-        )
-    if "zone" in rules:
-        classes = ", ".join(sorted(decision.signals.sensitivity))
-        return NoDeployment(
-            f"The request carries data of class {classes}, and no deployment that may see it can answer. {summary}",
-            reasons=reasons,
-            hint="Add a deployment in an admitted zone, or change the [boundary] table.",
-        )
-    return NoDeployment(f"No deployment can answer now. {summary}", reasons=reasons, hint="Try again later.")
-
-
-def exhausted(error: TrimtabError) -> bool:
-    """True when the gateway has done all that retrying can do, so that a client's own retries would only multiply the load."""
-    if isinstance(error, NoDeployment):
-        return error.retry_after is None
-    return isinstance(error, AttemptsExhausted | EgressRefused | BudgetExhausted | ProviderError)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -29,8 +30,9 @@ from trimtab.core.events import (
 from trimtab.core.messages import Request
 from trimtab.core.record import Attempt, Intent, Outcome, OutcomeKind
 from trimtab.core.units import Clock, NanoUSD, Usage
-from trimtab.engine.admission import Budget, Caller
+from trimtab.engine.caller import Caller
 from trimtab.engine.clock import new_id
+from trimtab.engine.limits.purse import HOLD_SECONDS, Purse, targets
 from trimtab.store import Ledger
 from trimtab.telemetry import Metrics
 
@@ -46,6 +48,7 @@ class AttemptLog:
         self.deployment = deployment
         self.upstream_id = ""
         self.lost: tuple[str, ...] = ()
+        self.credential = ""
         self.ended = False
         self._has_content = False
         self._clock = clock
@@ -114,6 +117,7 @@ class AttemptLog:
             detail=failure.detail if failure else "",
             upstream_status=failure.upstream_status if failure else None,
             upstream_id=self.upstream_id or (failure.upstream_id if failure else ""),
+            credential=self.credential,
             finish_reason=self._finish,
             usage=usage,
             cost=NanoUSD(0) if usage == NOTHING else price.cost(usage) if price else None,
@@ -137,18 +141,33 @@ class Entry:
         self._caller = caller
         self._opened_ns = recorder.clock.time_ns()
         self.id = new_id(self._opened_ns)
+        self._row: Intent | None = None
         self._intent: asyncio.Future[None] | None = None
         self._closed: asyncio.Future[None] | None = None
+        self.budgets = recorder.purse.over(targets(caller.place, caller.line or caller.key_id, caller.tags))
         self._held = 0
         self.finished = False
         """The model's whole answer has passed through here."""
+        self.cached = False
 
-    def begin(self, deployment: Deployment) -> AttemptLog:
-        """Start an attempt and hold its expected cost: each may be billed. The first one hands over the intent."""
+    async def begin(self, deployment: Deployment, hold_seconds: int = HOLD_SECONDS) -> AttemptLog:
+        """Start an attempt and hold its expected cost: each may be billed. The first one hands over the intent.
+
+        Raises :class:`BudgetExhausted` when that does not fit into a budget any more.
+        """
+        if self.budgets:
+            expected = self._expected_cost(deployment)
+            await self._recorder.purse.hold(self.id, self.budgets, expected, at_ns=self._opened_ns, seconds=hold_seconds)
+            self._held += expected
         if self._intent is None:
             self._hand_over_intent()
-        self._held += self._recorder.budget.hold(self._expected_cost(deployment))
         return AttemptLog(deployment, self._recorder.clock, self.decision.signals.input_tokens)
+
+    async def repeat(self) -> None:
+        """The answer comes from the cache: nothing is attempted, and nothing held. Waits for the intent to be committed."""
+        self.cached = True
+        self._hand_over_intent()
+        await self.intent_kept()
 
     def _expected_cost(self, deployment: Deployment) -> int:
         signals = self.decision.signals
@@ -162,19 +181,27 @@ class Entry:
         self._recorder.metrics.record_attempt(done)
         return done
 
+    @property
+    def tokens_used(self) -> int | None:
+        """By all attempts, once they have ended; ``None`` while or where that is not known."""
+        usage = _sums(self.attempts)[0]
+        return None if usage.input is None or usage.output is None else usage.input + usage.output
+
     def _hand_over_intent(self) -> None:
         key = os.urandom(32)
-        self._intent = self._recorder.ledger.append(
-            Intent(
-                id=self.id,
-                at_ns=self._opened_ns,
-                key_id=self._caller.key_id,
-                decision=self.decision,
-                stream=self._request.stream,
-                content_digest=hashlib.blake2b(self._request.native, key=key, digest_size=32).hexdigest(),
-                content_key=key,
-            )
+        self._row = Intent(
+            id=self.id,
+            at_ns=self._opened_ns,
+            key_id=self._caller.key_id,
+            place=self._caller.place,
+            owner=self._caller.owner,
+            tags=self._caller.tags,
+            decision=self.decision,
+            stream=self._request.stream,
+            content_digest=hashlib.blake2b(self._request.native, key=key, digest_size=32).hexdigest(),
+            content_key=key,
         )
+        self._intent = self._recorder.ledger.append(self._row)
 
     async def intent_kept(self) -> None:
         """Wait until the intent is committed: it went out with the request, so this is rarely a wait."""
@@ -195,22 +222,26 @@ class Entry:
     def close(self, kind: OutcomeKind, error: str = "") -> asyncio.Future[None]:
         """Hand over the outcome; awaiting the result waits for its commit. The first call decides, later ones change nothing."""
         if self._closed is None:
-            if self._intent is None:
+            if self._row is None:
                 self._hand_over_intent()
+            assert self._row is not None
             total, cost = _sums(self.attempts)
-            self._recorder.budget.settle(self._held, cost)
             self._recorder.metrics.record_request(kind, self._request.dialect)
-            self._closed = self._recorder.ledger.append(
-                Outcome(
-                    id=self.id,
-                    at_ns=self._recorder.clock.time_ns(),
-                    kind=kind,
-                    attempts=tuple(self.attempts),
-                    usage=total,
-                    cost=cost,
-                    error=error,
-                )
+            outcome = Outcome(
+                id=self.id,
+                at_ns=self._recorder.clock.time_ns(),
+                kind=kind,
+                attempts=tuple(self.attempts),
+                usage=total,
+                cost=cost,
+                error=error,
+                cached=self.cached,
             )
+            self._closed = self._recorder.ledger.append(outcome)
+            for observe in self._recorder.observers:
+                observe(self._row, outcome, self._caller.trace)
+            # Where the cost is unknown the hold itself is counted.
+            self._recorder.purse.settle(self.id, self.budgets, self._held if cost is None else cost, at_ns=self._opened_ns)
         return self._closed
 
 
@@ -224,12 +255,17 @@ def _sums(attempts: list[Attempt]) -> tuple[Usage, NanoUSD | None]:
     return usage, None if cost is None else NanoUSD(cost)
 
 
+Observer = Callable[[Intent, Outcome, str], None]
+"""Is told of every request that has ended, with the trace that its client belongs to (W3C ``traceparent``). It neither waits nor fails."""
+
+
 class Recorder:
     """Makes entries, and knows where they go."""
 
-    def __init__(self, ledger: Ledger, budget: Budget, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, purse: Purse, metrics: Metrics, clock: Clock, observers: Sequence[Observer] = ()) -> None:
+        self.observers = tuple(observers)
         self.ledger = ledger
-        self.budget = budget
+        self.purse = purse
         self.metrics = metrics
         self.clock = clock
 

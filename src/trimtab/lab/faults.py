@@ -4,8 +4,10 @@
         client = AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="lab", max_retries=0)
 
 A script's behaviours are used in order, one a request, and the last repeats. It speaks OpenAI Chat Completions at
-``*/chat/completions`` and Anthropic Messages at ``*/messages``, so any base URL will do. A request whose model begins with ``fault:``
-chooses for itself: ``fault:reset-after-3``, ``fault:openai.quota``; ``GET /v1/models`` lists the names.
+``*/chat/completions``, OpenAI Responses at ``*/responses`` and Anthropic Messages at ``*/messages``, so any base URL will do, Google's
+Gemini API at ``*/models/MODEL:*``, Anthropic's models behind Vertex at ``*/models/MODEL:rawPredict``, Amazon Bedrock at
+``/model/MODEL/*`` and Replicate at ``*/models/OWNER/NAME/predictions``. A request whose model begins with ``fault:`` chooses for
+itself: ``fault:reset-after-3``, ``fault:openai.quota``; ``GET /v1/models`` lists the names.
 
 ``fault:refuse`` can only take the connection and reset it. A port where nobody listens at all is :func:`nobody`.
 """
@@ -23,10 +25,13 @@ import msgspec
 from msgspec import Struct, field
 
 from trimtab.core.messages import Dialect
-from trimtab.lab.upstream import anthropic, openai
+from trimtab.lab.upstream import anthropic, openai, operations, responses
 from trimtab.lab.upstream.answers import HELLO, TOOLS, Answer, answer
 from trimtab.lab.upstream.bodies import FAILURES as FAILURES
 from trimtab.lab.upstream.bodies import Failure
+from trimtab.lab.upstream.clouds import bedrock, converse, frames
+from trimtab.lab.upstream.clouds.replicate import PredictionRequest, prediction_at
+from trimtab.lab.upstream.clouds.vertex import claude_at
 from trimtab.lab.upstream.delivery import (
     Break,
     Cut,
@@ -46,6 +51,7 @@ from trimtab.lab.upstream.delivery import (
     encode,
 )
 from trimtab.lab.upstream.loopback import Ending, Exchange, Loopback
+from trimtab.lab.upstream.obliging import oblige
 
 
 class Speak(Struct, frozen=True, kw_only=True):
@@ -73,7 +79,11 @@ class Hang(Struct, frozen=True):
     """Take the request and never answer, not even with a status line."""
 
 
-Behaviour = Speak | Status | Failure | Refuse | Hang
+class Oblige(Struct, frozen=True):
+    """Answer as asked: the call of the first tool, then words; an object that fits the schema; words."""
+
+
+Behaviour = Speak | Status | Failure | Refuse | Hang | Oblige
 
 
 def speak(said: str | Answer = HELLO, *faults: Fault, form: Form | None = None, usage: bool = True) -> Speak:
@@ -82,11 +92,21 @@ def speak(said: str | Answer = HELLO, *faults: Fault, form: Form | None = None, 
     return Speak(answer=said, faults=faults, form=form or Form(), usage=usage)
 
 
+Asking = (
+    openai.ChatRequest
+    | responses.ResponsesRequest
+    | anthropic.MessagesRequest
+    | converse.ConverseRequest
+    | PredictionRequest
+    | operations.Asking
+)
+
 _MB = 1_000_000
 
 NAMED: Mapping[str, Callable[[int], Behaviour]] = {
     "none": lambda n: speak(),
     "tools": lambda n: speak(TOOLS),
+    "oblige": lambda n: Oblige(),
     "refuse": lambda n: Refuse(),
     "hang": lambda n: Hang(),
     "status": lambda n: Status(n, b"{}"),
@@ -128,11 +148,16 @@ def named(model: str) -> Behaviour | None:
 
 
 class FaultyUpstream:
-    """The upstream. ``exchanges`` has what was received, what was sent and how each exchange ended."""
+    """The upstream. ``exchanges`` has what was received, what was sent and how each exchange ended.
 
-    def __init__(self, *script: Behaviour, port: int = 0) -> None:
+    With ``aws_secret``, a secret access key, Bedrock's doors open to signed requests only.
+    """
+
+    def __init__(self, *script: Behaviour, port: int = 0, aws_secret: str | None = None) -> None:
         self._script: list[Behaviour] = list(script) or [speak()]
+        self._aws_secret = aws_secret
         self._server = Loopback(self._handle, port=port)
+        self.batches = operations.BatchDoors()
 
     @property
     def url(self) -> str:
@@ -161,27 +186,62 @@ class FaultyUpstream:
             if path.endswith("/models"):
                 names = (*(f"fault:{name}" for name in NAMED), *(f"fault:{name}" for name in FAILURES))
                 return await _reply(exchange, 200, openai.models(names))
+            if (kept := self.batches.handle(exchange.request, self._at_once)) is not None:
+                return await _reply(exchange, *kept)
             if path.endswith("/count_tokens"):
                 return await _reply(exchange, 200, b'{"input_tokens":%d}' % HELLO.input_tokens)
             if path.endswith("/chat/completions"):
                 chat = msgspec.json.decode(exchange.request.body, type=openai.ChatRequest)
                 return await self._behave(exchange, chat, Dialect.OPENAI_CHAT)
+            if path.endswith("/responses"):
+                response = msgspec.json.decode(exchange.request.body, type=responses.ResponsesRequest)
+                return await self._behave(exchange, response, Dialect.OPENAI_RESPONSES)
             if path.endswith("/messages"):
                 messages = msgspec.json.decode(exchange.request.body, type=anthropic.MessagesRequest)
                 return await self._behave(exchange, messages, Dialect.ANTHROPIC)
+            if (claude := claude_at(exchange.request)) is not None:
+                return await self._behave(exchange, claude, Dialect.ANTHROPIC)
+            if (prediction := prediction_at(exchange.request)) is not None:
+                return await self._behave(exchange, prediction, Dialect.REPLICATE)
+            if (beside := operations.asked_at(path, exchange.request)) is not None:
+                return await self._behave(exchange, beside, beside.dialect)
+            if (call := bedrock.call_of(exchange.request, self._aws_secret)) is not None:
+                return await self._behave(exchange, call.request, call.dialect, call)
+        except bedrock.Refused as refusal:
+            return await _reply(exchange, refusal.status, refusal.body, refusal.headers)
         except msgspec.DecodeError as error:
             return await _reply(exchange, 400, openai.error(str(error), type="invalid_request_error"))
         return await _reply(exchange, 404, openai.error(f"Unknown path {path}.", type="invalid_request_error"))
+
+    def _at_once(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """What a line of a batch gets: the script's next answer, or its next refusal."""
+        dialect = Dialect.ANTHROPIC if path.endswith("/messages") else Dialect.OPENAI_CHAT
+        request: Asking
+        if dialect is Dialect.ANTHROPIC:
+            request = msgspec.json.decode(body, type=anthropic.MessagesRequest)
+        else:
+            request = msgspec.json.decode(body, type=openai.ChatRequest)
+        match self._next(request.model):
+            case Speak() as behaviour:
+                steps = _steps(behaviour, request, f"lab-{len(self.exchanges)}", dialect, encode)
+                return 200, b"".join(step for step in steps if isinstance(step, bytes))
+            case Status(status=status, body=said):
+                return status, said
+            case Failure(status=status, body=text):
+                return status, text.encode()
+            case _:
+                return 500, b"{}"
 
     def _next(self, model: str) -> Behaviour | None:
         if model.startswith("fault:"):
             return named(model)
         return self._script.pop(0) if len(self._script) > 1 else self._script[0]
 
-    async def _behave(
-        self, exchange: Exchange, request: openai.ChatRequest | anthropic.MessagesRequest, dialect: Dialect
-    ) -> Ending:
-        match self._next(request.model):
+    async def _behave(self, exchange: Exchange, request: Asking, dialect: Dialect, call: bedrock.Call | None = None) -> Ending:
+        behaviour = self._next(request.model)
+        if isinstance(behaviour, Oblige):
+            behaviour = speak(oblige(request.asked))
+        match behaviour:
             case None:
                 message = f"The model `{request.model}` names no fault. GET /v1/models lists them."
                 return await _reply(exchange, 404, openai.error(message, type="invalid_request_error", code="model_not_found"))
@@ -194,22 +254,30 @@ class FaultyUpstream:
                 return await _reply(exchange, status, body, headers)
             case Failure(status=status, body=body, headers=headers):
                 return await _reply(exchange, status, body.encode(), headers)
-            case Speak() as behaviour:
-                content = "text/event-stream; charset=utf-8" if request.stream else "application/json"
+            case Speak():
+                streamed = "text/event-stream; charset=utf-8" if call is None else frames.CONTENT_TYPE
+                whole = request.content_type if isinstance(request, operations.Asking) else "application/json"
+                content = streamed if request.stream else whole
                 number = f"lab-{len(self.exchanges)}"
                 await exchange.start(200, {"content-type": content, "x-request-id": number, "request-id": number})
-                return await _play(exchange, _steps(behaviour, request, number, dialect))
+                return await _play(exchange, _steps(behaviour, request, number, dialect, encode if call is None else call.encode))
 
 
-def _steps(behaviour: Speak, request: openai.ChatRequest | anthropic.MessagesRequest, id: str, dialect: Dialect) -> Steps:
+def _steps(behaviour: Speak, request: Asking, id: str, dialect: Dialect, wrap: Callable[[Steps, Form], Steps]) -> Steps:
     steps: Steps
     if isinstance(request, openai.ChatRequest):
         steps = [*openai.pieces(behaviour.answer, request, f"chatcmpl-{id}", usage=behaviour.usage)]
+    elif isinstance(request, responses.ResponsesRequest):
+        steps = [*responses.pieces(behaviour.answer, request, f"resp_{id}", usage=behaviour.usage)]
+    elif isinstance(request, converse.ConverseRequest):
+        steps = [*converse.pieces(behaviour.answer, request, usage=behaviour.usage)]
+    elif isinstance(request, PredictionRequest | operations.Asking):
+        steps = [*request.pieces(behaviour.answer, id, usage=behaviour.usage)]
     else:
         steps = [*anthropic.pieces(behaviour.answer, request, f"msg_{id}", usage=behaviour.usage)]
     for fault in behaviour.faults:
         steps = fault.on_pieces(steps, dialect)
-    steps = encode(steps, behaviour.form)
+    steps = wrap(steps, behaviour.form)
     for fault in behaviour.faults:
         steps = fault.on_bytes(steps)
     return steps

@@ -5,7 +5,7 @@ holds what the bytes carry against the zone of who would receive them, and refus
 a caller names one and can never hand over a URL, a zone or a credential. It knows nothing of protocols, deployments or routing.
 """
 
-from trimtab.net.boundary import Receiver, Receivers
+from trimtab.net.boundary import CredentialError, Receiver, Receivers, Signer
 from trimtab.net.client import Answer, Egress, EgressStatistics, NetError, NetFailure
 
-__all__ = ["Answer", "Egress", "EgressStatistics", "NetError", "NetFailure", "Receiver", "Receivers"]
+__all__ = ["Answer", "CredentialError", "Egress", "EgressStatistics", "NetError", "NetFailure", "Receiver", "Receivers", "Signer"]

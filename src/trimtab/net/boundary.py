@@ -7,6 +7,7 @@ against what the request carries. A forged deployment can therefore neither name
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from msgspec import Struct, field
 
@@ -14,13 +15,35 @@ from trimtab.core.errors import EgressRefused
 from trimtab.core.zones import Boundary, Secret, Sensitivity
 
 
+class CredentialError(Exception):
+    """A signer has no credential to give. ``is_passing``: nobody refused, so that the same may work a moment later.
+
+    The text is safe to show and names the next step where there is one.
+    """
+
+    def __init__(self, message: str, *, is_passing: bool = False) -> None:
+        super().__init__(message)
+        self.is_passing = is_passing
+
+
+class Signer(Protocol):
+    """Makes the credentials of one request right before it is sent: a signature, or a token that holds for a while."""
+
+    async def headers(self, method: str, url: str, sent: Mapping[str, str], body: bytes | None) -> Mapping[str, Secret]:
+        """The headers that carry them, over all others. ``url`` is as it goes onto the wire, ``sent`` the other headers in lower case.
+
+        Raises :class:`CredentialError`.
+        """
+
+
 class Receiver(Struct, frozen=True, kw_only=True):
-    """Somebody outside the process who is sent bytes. ``headers`` carry its credentials."""
+    """Somebody outside the process who is sent bytes. ``headers`` carry its credentials, and so does what ``signer`` adds to them."""
 
     id: str
     base_url: str
     zone: str
     headers: Mapping[str, Secret] = field(default_factory=dict)
+    signer: Signer | None = None
 
 
 class Receivers:

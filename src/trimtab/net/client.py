@@ -13,7 +13,7 @@ import functools
 import io
 import ipaddress
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 
@@ -22,8 +22,8 @@ from msgspec import Struct
 from yarl import URL
 
 from trimtab.core.errors import ConfigError, EgressRefused
-from trimtab.core.zones import Sensitivity
-from trimtab.net.boundary import Receiver, Receivers
+from trimtab.core.zones import Secret, Sensitivity
+from trimtab.net.boundary import CredentialError, Receiver, Receivers
 
 _KEEP_ALIVE = 4.0
 """Seconds that an idle connection is kept: less than uvicorn's 5 (vLLM, SGLang), lest we write to one that the peer is closing."""
@@ -31,7 +31,7 @@ _KEEP_ALIVE = 4.0
 _AT_ONCE = 2**20
 """Bytes of a body that are written in one go. A longer one goes in pieces, so that it does not hold up the event loop."""
 
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "host"})
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key", "host"})
 """Headers that come from the configuration or from nobody: a client's own key never leaves."""
 
 
@@ -40,7 +40,9 @@ _SCHEME = 6
 
 
 class NetFailure(StrEnum):
-    """``RESET``: the connection ended before the answer did. ``PROTOCOL``: what came was not HTTP, or what was to be sent is not."""
+    """``RESET``: the connection ended before the answer did. ``PROTOCOL``: what came was not HTTP, or what was to be sent is not.
+    ``CREDENTIAL``: nothing was sent, as there is no credential to send it with.
+    """
 
     CONNECT = "connect"
     CONNECT_TIMEOUT = "connect_timeout"
@@ -48,6 +50,7 @@ class NetFailure(StrEnum):
     RESET = "reset"
     PROTOCOL = "protocol"
     TIMEOUT = "timeout"
+    CREDENTIAL = "credential"
 
 
 class NetError(Exception):
@@ -65,6 +68,7 @@ _SAYS = {
     NetFailure.RESET: "the connection was cut before the answer was complete",
     NetFailure.PROTOCOL: "not a valid HTTP exchange",
     NetFailure.TIMEOUT: "the network gave up waiting",
+    NetFailure.CREDENTIAL: "no credential",
 }
 
 
@@ -79,11 +83,12 @@ class EgressStatistics(Struct, frozen=True):
 class Answer:
     """A status line with its headers (names in lower case), and a body that is read once."""
 
-    __slots__ = ("_receiver", "_response", "headers", "status")
+    __slots__ = ("_receiver", "_response", "_secrets", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, receiver: Receiver) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, receiver: Receiver, signed: Iterable[Secret] = ()) -> None:
         self._response = response
         self._receiver = receiver
+        self._secrets = (*receiver.headers.values(), *signed)
         self.status = response.status
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
@@ -108,7 +113,7 @@ class Answer:
 
     def without_credentials(self, text: str) -> str:
         """``text`` with the receiver's own credentials struck out: providers echo the key that they did not like."""
-        for secret in self._receiver.headers.values():
+        for secret in self._secrets:
             for word in secret.reveal().split():
                 if len(word) > _SCHEME:
                     text = text.replace(word, "***")
@@ -150,7 +155,7 @@ class Egress:
 
         Entering raises :class:`EgressRefused` when the receiver may not see what the body carries, and :class:`NetError`. Leaving closes
         the connection, unless the answer was read to its end: then it is kept for the next request. ``connect_timeout`` is in seconds
-        and covers name resolution, connecting and the TLS handshake.
+        and covers name resolution, connecting and the TLS handshake, not what a signer waits for.
         """
         return self._exchange("POST", receiver, path, body, carried=carried, headers=headers, connect_timeout=connect_timeout)
 
@@ -159,6 +164,20 @@ class Egress:
     ) -> AbstractAsyncContextManager[Answer]:
         """As :meth:`post`, without a body. A GET is the one thing that can reach the receiver twice."""
         return self._exchange("GET", receiver, path, None, carried=carried, headers=headers, connect_timeout=connect_timeout)
+
+    def request(
+        self,
+        method: str,
+        receiver: str,
+        path: str,
+        body: bytes | None,
+        *,
+        carried: frozenset[Sensitivity],
+        headers: Mapping[str, str],
+        connect_timeout: float,
+    ) -> AbstractAsyncContextManager[Answer]:
+        """As :meth:`post`, by another method."""
+        return self._exchange(method, receiver, path, body, carried=carried, headers=headers, connect_timeout=connect_timeout)
 
     @asynccontextmanager
     async def _exchange(
@@ -179,6 +198,8 @@ class Egress:
             raise
         url = target_of(receiver, path)
         said = _headers(receiver, headers)
+        signed = await _signed(receiver, method, str(url), said, body)
+        said.update((name.lower(), secret.reveal()) for name, secret in signed.items())
         session = self._ready_session(receiver_id)
         self._open += 1
         self._sent += 1
@@ -196,7 +217,7 @@ class Egress:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise _net_error(error, receiver_id) from None
             try:
-                yield Answer(response, receiver)
+                yield Answer(response, receiver, signed.values())
             finally:
                 if not response.content.at_eof():
                     response.close()
@@ -262,6 +283,17 @@ def _headers(receiver: Receiver, given: Mapping[str, str]) -> dict[str, str]:
     if not _CREDENTIALS.isdisjoint(said):
         raise ValueError("credentials come from the configuration, never from a caller")
     return {**said, **{name.lower(): secret.reveal() for name, secret in receiver.headers.items()}}
+
+
+async def _signed(receiver: Receiver, method: str, url: str, said: Mapping[str, str], body: bytes | None) -> Mapping[str, Secret]:
+    """What the receiver's signer adds. Where it has nothing to give, nothing is sent."""
+    if receiver.signer is None:
+        return {}
+    try:
+        return await receiver.signer.headers(method, url, said, body)
+    except CredentialError as error:
+        kind = NetFailure.CONNECT if error.is_passing else NetFailure.CREDENTIAL
+        raise NetError(kind, receiver.id, str(error)) from None
 
 
 @functools.cache

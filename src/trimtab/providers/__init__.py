@@ -3,6 +3,6 @@
 It never retries, sleeps, prices, routes or logs content. An endpoint without behaviour of its own is a row in ``registry.py``.
 """
 
-from trimtab.providers.base import Provider, Upstream
+from trimtab.providers.base import BatchAnswer, BatchLine, BatchProvider, Provider, Upstream
 
-__all__ = ["Provider", "Upstream"]
+__all__ = ["BatchAnswer", "BatchLine", "BatchProvider", "Provider", "Upstream"]

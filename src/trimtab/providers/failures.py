@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from trimtab.core.errors import FailureKind, ProviderError
-from trimtab.net import NetError
-from trimtab.wire import UpstreamError
+from trimtab.net import NetError, NetFailure
+from trimtab.wire import UpstreamError, aws_error_name
 
 MAX_RETRY_AFTER = 3600.0
 """Seconds. A longer wait is a typing error or an empty account; either way nobody waits for it."""
@@ -59,8 +61,16 @@ RULES: tuple[Rule, ...] = (
     Rule(FailureKind.QUOTA, _names("billing_error", "enforced_spend_limit_reached")),
     # Anthropic, api/rate-limits: limits that the organisation set itself come as 400 invalid_request_error; an empty balance likewise.
     Rule(FailureKind.QUOTA, phrases=("credit balance is too low", "api usage limits"), statuses=_DENIED),
+    # Google: google.api.ErrorReason; and Gemini's 429 for an empty balance, as its users quote it (dyad-sh/dyad#3626). Its "You exceeded
+    # your current quota" is said of a minute and of a day alike, and stays a rate limit.
+    Rule(FailureKind.QUOTA, _names("billing_disabled")),
+    Rule(FailureKind.QUOTA, phrases=("prepayment credits are depleted",), statuses=frozenset({429, None})),
     # Fireworks, guides/inference-error-codes: 412 for a suspended account.
     Rule(FailureKind.QUOTA, phrases=("suspended", "spending limit"), statuses=frozenset({412})),
+    # Amazon Bedrock, InvokeModel's errors: 400.
+    Rule(FailureKind.QUOTA, _names("servicequotaexceededexception")),
+    # Cohere, 429: a trial key has its calls of the month, beside those of the minute. Quoted by its users.
+    Rule(FailureKind.QUOTA, phrases=("api calls / month",), statuses=frozenset({429})),
     # -- the request is longer than this door is wide. Above the rate limits: Groq and OpenAI report a request that alone is larger than
     # the tokens of a minute with their rate-limit code, and waiting never makes it fit (Groq docs/rate-limits: 413; OpenAI: 429).
     Rule(FailureKind.CONTEXT_LENGTH, phrases=("request too large for",), statuses=frozenset({413, 429})),
@@ -80,6 +90,11 @@ RULES: tuple[Rule, ...] = (
             "exceeds the available context size",  # llama.cpp before it had a type for it
             "`inputs` tokens + `max_new_tokens` must be",  # Together, and text-generation-inference
             "loaded with context length of only",  # LM Studio
+            "exceeds the maximum number of tokens allowed",  # Gemini (google-gemini/gemini-cli#6678)
+            "input is too long for requested model",  # Amazon Bedrock
+            "too many tokens: total number",  # Cohere, reference/errors
+            "too many tokens: size limit",
+            "too many tokens: minimal context",
         ),
         statuses=_BAD_REQUEST,
     ),
@@ -92,6 +107,8 @@ RULES: tuple[Rule, ...] = (
     # OpenRouter, api/reference/errors-and-debugging: 403 with the reasons in the metadata. DeepSeek: 400 in plain words.
     Rule(FailureKind.CONTENT_FILTER, phrases=("requires moderation", "input was flagged"), statuses=frozenset({403, None})),
     Rule(FailureKind.CONTENT_FILTER, phrases=("content exists risk",), statuses=frozenset({400})),
+    # Cohere: 400, and 498 for "a deny-listed token" (reference/errors, "Unsafe Request"). The sentences are quoted by its users.
+    Rule(FailureKind.CONTENT_FILTER, phrases=("blocked input:", "blocked output:"), statuses=frozenset({400, 498, None})),
     # -- where the caller sits.
     # OpenAI, guides/error-codes, 403.
     Rule(FailureKind.REGION, _names("unsupported_country_region_territory")),
@@ -120,6 +137,7 @@ RULES: tuple[Rule, ...] = (
         phrases=(
             "model: ",  # Anthropic: the whole message is "model: NAME"
             "model not found",  # Fireworks
+            "is not found for api version",  # Gemini (google-gemini-php/laravel#32)
             "` does not exist",  # vLLM, SGLang
             "try pulling it",  # Ollama
             "' not found",  # Ollama, newer
@@ -132,27 +150,70 @@ RULES: tuple[Rule, ...] = (
         phrases=("has been decommissioned", "has been deprecated"),
         statuses=frozenset({400, 403, 404, 410}),
     ),
+    # Cohere, reference/errors: a model of another operation; a limit of output that is beyond this model and not beyond every.
+    Rule(FailureKind.UNKNOWN, phrases=("is not supported by the", "too many tokens: max tokens"), statuses=frozenset({400})),
     # OpenRouter, api/reference/errors-and-debugging: only a number and a sentence.
     Rule(FailureKind.MODEL_GONE, phrases=("no endpoints found", "is not a valid model id"), statuses=frozenset({400, 404})),
+    # Amazon Bedrock, user guide, "API error codes": a model that is not there, not in this region, or not for this account.
+    Rule(FailureKind.MODEL_GONE, _names("resourcenotfoundexception")),
+    Rule(
+        FailureKind.MODEL_GONE,
+        phrases=("don't have access to the model", "provided model identifier is invalid", "on-demand throughput isn"),
+        statuses=frozenset({400, 403}),
+    ),
     # -- the key.
+    # AWS, "Common errors" of every service.
+    Rule(
+        FailureKind.CREDENTIAL,
+        _names(
+            "accessdeniedexception",
+            "unrecognizedclientexception",
+            "invalidsignatureexception",
+            "incompletesignatureexception",
+            "missingauthenticationtokenexception",
+            "expiredtokenexception",
+        ),
+    ),
     # OpenAI, guides/error-codes; Anthropic, api/errors; llama.cpp and DeepSeek use Anthropic's words.
     Rule(
         FailureKind.CREDENTIAL,
         _names("invalid_api_key", "invalid_organization", "account_deactivated", "authentication_error", "permission_error"),
+    ),
+    # Google: google.api.ErrorReason, under status 400 INVALID_ARGUMENT or 403.
+    Rule(
+        FailureKind.CREDENTIAL, _names("api_key_invalid", "api_key_service_blocked", "consumer_suspended", "access_token_expired")
     ),
     # Google and xAI answer 400 to a wrong key.
     Rule(FailureKind.CREDENTIAL, phrases=("api key not valid", "incorrect api key"), statuses=_DENIED),
     # -- the model answered and its answer was no good: another may do better, and nobody is ill.
     # Groq, docs/errors and docs/tool-use: the model's tool call or JSON was malformed.
     Rule(FailureKind.UNKNOWN, _names("tool_use_failed", "json_validate_failed")),
+    # Amazon Bedrock, Converse's stop reasons.
+    Rule(FailureKind.UNKNOWN, _names("malformed_model_output", "malformed_tool_use")),
     # OpenAI: the request is sound, but not for this model. llama.cpp: the server was started without the feature.
     Rule(FailureKind.UNKNOWN, _names("unsupported_parameter", "unsupported_value", "not_supported_error")),
     # -- too fast.
     # Mistral: capacity of the model, not of the account, with 429 or 503 and no word in code or type. Groq, docs/errors: 498.
     Rule(FailureKind.TRANSIENT, phrases=("capacity exceeded",), statuses=frozenset({429, 503})),
     Rule(FailureKind.TRANSIENT, _names("capacity_exceeded", "service_tier_capacity_exceeded")),
+    # Google says the same with 429 and this reason (google-gemini/gemini-cli#26633).
+    Rule(FailureKind.TRANSIENT, _names("model_capacity_exhausted")),
     # OpenAI (rate_limit_exceeded, slow_down), Anthropic (rate_limit_error), Mistral (rate_limited).
     Rule(FailureKind.RATE_LIMIT, _names("rate_limit_exceeded", "slow_down", "rate_limit_error", "rate_limited")),
+    # Amazon Bedrock, InvokeModel's errors: 429, in a stream without a status. A model that is not ready is 429 too, and no limit of ours.
+    Rule(FailureKind.TRANSIENT, _names("modelnotreadyexception")),
+    Rule(FailureKind.RATE_LIMIT, _names("throttlingexception")),
+    # The same, 408, 424, 500 and 503.
+    Rule(
+        FailureKind.TRANSIENT,
+        _names(
+            "modeltimeoutexception",
+            "modelerrorexception",
+            "modelstreamerrorexception",
+            "internalserverexception",
+            "serviceunavailableexception",
+        ),
+    ),
     # -- not now. Anthropic, api/errors (529 overloaded_error, 504 timeout_error, 500 api_error: also as events of a stream, where no
     # status tells); OpenAI (server_error, server_is_overloaded); llama.cpp (unavailable_error while it loads).
     Rule(
@@ -168,11 +229,13 @@ RULES: tuple[Rule, ...] = (
             "internalservererror",
         ),
     ),
+    # Cohere, reference/chat: an answer under a good status line whose finish reason says that there is none.
+    Rule(FailureKind.TRANSIENT, _names("error", "timeout"), statuses=frozenset({None})),
     # -- by status alone. 404 without a model in it is a wrong address: the operator's affair, and no reason to tell the client off.
     Rule(FailureKind.CREDENTIAL, statuses=frozenset({401, 403})),
     Rule(FailureKind.QUOTA, statuses=frozenset({402})),
     Rule(FailureKind.UNKNOWN, statuses=frozenset({404, 405, 501})),
-    Rule(FailureKind.TRANSIENT, statuses=frozenset({408, 409, 425, 498})),
+    Rule(FailureKind.TRANSIENT, statuses=frozenset({408, 409, 425, 498, 499})),
     Rule(FailureKind.MODEL_GONE, statuses=frozenset({410})),
     Rule(FailureKind.CONTEXT_LENGTH, statuses=frozenset({413})),
     Rule(FailureKind.RATE_LIMIT, statuses=frozenset({429})),
@@ -181,7 +244,11 @@ RULES: tuple[Rule, ...] = (
     Rule(FailureKind.CALLER_FAULT, statuses=frozenset({400, 422})),
     # -- an error event in a stream has no status; these types are all that is left.
     Rule(FailureKind.TRANSIENT, _names("api_error"), statuses=frozenset({None})),
-    Rule(FailureKind.CALLER_FAULT, _names("invalid_request_error", "badrequesterror"), statuses=frozenset({None})),
+    Rule(
+        FailureKind.CALLER_FAULT,
+        _names("invalid_request_error", "badrequesterror", "validationexception"),
+        statuses=frozenset({None}),
+    ),
 )
 
 
@@ -193,6 +260,8 @@ def classify(
     ``status`` is ``None``, or 2xx, for an error that arrived under a good status line; a code that is a status (OpenRouter, vLLM) then
     takes its place.
     """
+    if not (error.code or error.type):
+        error = replace(error, type=aws_error_name(headers.get("x-amzn-errortype", "")))
     carried = int(error.code) if re.fullmatch(r"[45]\d\d", error.code) else None
     meant = carried if status is None or status < 400 else status
     kind = kind_of(meant, error)
@@ -218,9 +287,8 @@ def kind_of(status: int | None, error: UpstreamError) -> FailureKind:
 
 def classify_net(error: NetError, *, upstream_status: int | None = None, upstream_id: str = "") -> ProviderError:
     """The network failed: always worth another try elsewhere."""
-    return ProviderError(
-        FailureKind.TRANSIENT, f"{error}.", detail=error.kind.value, upstream_status=upstream_status, upstream_id=upstream_id
-    )
+    kind = FailureKind.CREDENTIAL if error.kind is NetFailure.CREDENTIAL else FailureKind.TRANSIENT
+    return ProviderError(kind, f"{error}.", detail=error.kind.value, upstream_status=upstream_status, upstream_id=upstream_id)
 
 
 def truncated(who: str, upstream_id: str = "") -> ProviderError:

@@ -1,86 +1,120 @@
-"""What every provider over HTTP shares: one request, one answer read as frames, and whatever goes wrong classified.
+"""The provider over HTTP: one request, one answer read as frames, and whatever goes wrong classified.
 
-A dialect's own file says where to post, with which headers, and what counts as the end of a stream. Time-outs other than connecting
-belong to the engine, which holds the deadline around the frames.
+``endpoints`` says where to post, with which headers, and what counts as the end of a stream; the row says what is special about one
+provider. Time-outs other than connecting belong to the engine, which holds the deadline around the frames.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import ClassVar
 
 from msgspec.structs import replace
 
 from trimtab import __version__
 from trimtab.catalog import ProviderRow
 from trimtab.core.catalog import Deployment
-from trimtab.core.errors import ProviderError
+from trimtab.core.errors import FailureKind, ProviderError
 from trimtab.core.events import Ended, Finished, Frame, Started, UsageReported
-from trimtab.core.messages import Request
+from trimtab.core.messages import Dialect, Request
 from trimtab.core.units import Deadline
 from trimtab.net import Answer, Egress, NetError
 from trimtab.providers.base import Upstream
+from trimtab.providers.endpoints import Endpoint, codec_for, endpoint_for
 from trimtab.providers.failures import classify, classify_net, malformed, truncated
-from trimtab.wire import CODECS, Codec, SSEDecoder, SSEOverflow, UpstreamError, UpstreamErrorEvent, WireError
+from trimtab.providers.keyring import Keyring
+from trimtab.wire import SSEOverflow, Untranslatable, UpstreamCodec, UpstreamError, UpstreamErrorEvent, WireError
+from trimtab.wire.operations import in_form
+from trimtab.wire.unread import unread
 
 MAX_ERROR_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 _ID_HEADERS = ("x-request-id", "request-id", "x-generation-id")
+_ACCEPT = {Dialect.OPENAI_TRANSCRIPTIONS: "*/*"}
+_ALSO_WHOLE = {Dialect.OPENAI_TRANSCRIPTIONS: frozenset({"text/vtt", "text/srt", "application/x-subrip"})}
 _AS_ASKED = frozenset({"", "text/plain", "application/octet-stream"})
 """Content types that say nothing: the body is taken for what was asked for."""
 
 
 class HTTPProvider:
-    """A provider of one row. ``now`` is seconds since the epoch, for a ``Retry-After`` that is a date."""
+    """A provider of one row. ``now`` is seconds since the epoch, for a ``Retry-After`` that is a date.
 
-    path: ClassVar[str]
-    headers: ClassVar[Mapping[str, str]] = {}
-    may_end_unsaid: ClassVar[bool]
-    """May a stream whose choices are all finished end without the protocol's last word?"""
+    ``keyring`` says to which of a deployment's receivers, one for each credential, the next request goes.
+    """
 
-    def __init__(self, egress: Egress, row: ProviderRow, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, egress: Egress, row: ProviderRow, *, keyring: Keyring | None = None, now: Callable[[], float] = time.time
+    ) -> None:
         self._egress = egress
         self._row = row
+        self._keyring = keyring
         self._now = now
-        self._codec = self.codec_for(row)
-
-    def codec_for(self, row: ProviderRow) -> Codec:
-        return CODECS[row.dialect]
+        self._calls = {dialect: (codec_for(row, dialect), endpoint_for(row, dialect)) for dialect in row.dialects}
 
     @asynccontextmanager
     async def open(self, deployment: Deployment, request: Request, deadline: Deadline) -> AsyncIterator[Upstream]:
         """See :class:`~trimtab.providers.Provider`. ``deadline`` is held by whoever waits for the frames."""
-        body, lost = self.body(deployment, request)
-        accept = "text/event-stream, application/json" if request.stream else "application/json"
-        async with self._answer(deployment, self.path, body, request, accept) as reader, aclosing(reader.frames()) as frames:
-            yield Upstream(frames, reader.upstream_id, lost)
+        dialect = self._spoken(request)
+        codec, endpoint = self._calls[dialect]
+        body, lost = self._body(codec, deployment, request)
+        async with (
+            self._answer(codec, endpoint, deployment, body, request) as reader,
+            aclosing(reader.frames()) as frames,
+        ):
+            yield Upstream(
+                frames,
+                reader.upstream_id,
+                lost,
+                dialect=dialect,
+                content_type=reader.content_type,
+                credential=reader.credential,
+            )
 
-    def body(self, deployment: Deployment, request: Request) -> tuple[bytes, tuple[str, ...]]:
+    def _spoken(self, request: Request) -> Dialect:
+        """The client's own dialect where the upstream speaks it, else the first that does what is asked for."""
+        if request.dialect in self._calls:
+            return request.dialect
+        wanted = request.dialect.operation
+        for dialect in self._calls:
+            if dialect.operation is wanted:
+                return dialect
+        raise ProviderError(FailureKind.UNKNOWN, f"{self._row.name} has no {wanted}.", detail="unsupported_operation")
+
+    def _body(self, codec: UpstreamCodec, deployment: Deployment, request: Request) -> tuple[bytes, tuple[str, ...]]:
         """The bytes to send, and the names of what they cannot carry: the client's own bytes where upstream speaks its dialect."""
-        if self.forwards(request):
-            return self._codec.forward_request(request, deployment.model, want_usage=self._row.usage_in_stream), ()
-        return self._codec.encode_request(request, deployment.model)
-
-    def forwards(self, request: Request) -> bool:
-        return bool(request.native) and request.dialect is self._codec.dialect
+        usage = self._row.usage_in_stream
+        if request.native and request.dialect is codec.dialect:
+            return codec.forward_request(request, deployment.model, want_usage=usage), ()
+        if request.stream:
+            # A translated stream asks for its usage, unless the row says that the upstream does not know how to tell.
+            request = replace(request, include_usage=usage)
+        try:
+            body, lost = codec.encode_request(request, deployment.model)
+        except Untranslatable as error:
+            raise ProviderError(FailureKind.UNKNOWN, f"{deployment.id}: {error}.", detail="unsupported_operation") from error
+        return body, (*lost, *unread(request), *(name for name, _ in request.headers))
 
     @asynccontextmanager
     async def _answer(
-        self, deployment: Deployment, path: str, body: bytes, request: Request, accept: str
+        self, codec: UpstreamCodec, endpoint: Endpoint, deployment: Deployment, body: bytes, request: Request
     ) -> AsyncIterator[_Reader]:
         """Post ``body``; give the reader of an answer whose status is good, or raise."""
+        same = request.dialect is codec.dialect
         said = {
-            "content-type": "application/json",
-            "accept": accept,
+            **(dict(request.headers) if same else {}),
+            "content-type": request.content_type if same else "application/json",
+            "accept": f"{endpoint.stream_type}, application/json"
+            if request.stream
+            else _ACCEPT.get(codec.dialect, "application/json"),
             "user-agent": f"trimtab/{__version__}",
-            **self.headers,
+            **endpoint.headers,
         }
+        receiver = deployment.id if self._keyring is None else self._keyring.pick()
         exchange = self._egress.post(
-            deployment.id,
-            path,
+            receiver,
+            endpoint.target(deployment.model, stream=request.stream),
             body,
             carried=request.sensitivity,
             headers=said,
@@ -88,26 +122,47 @@ class HTTPProvider:
         )
         try:
             async with exchange as answer:
-                reader = _Reader(self._codec, answer, request, deployment.id, self._now, self.may_end_unsaid)
+                reader = _Reader(codec, endpoint, answer, request, deployment.id, self._now)
+                reader.model = deployment.model
+                reader.credential = "" if self._keyring is None else receiver
                 if not 200 <= answer.status < 300:
                     raise await reader.refusal()
                 yield reader
         except NetError as error:
-            raise classify_net(error) from error
+            raise self._blamed(receiver, classify_net(error)) from error
+        except ProviderError as error:
+            self._blamed(receiver, error)
+            raise
+
+    def _blamed(self, receiver: str, error: ProviderError) -> ProviderError:
+        if self._keyring is not None:
+            error.credential = receiver
+            self._keyring.failed(receiver, error)
+        return error
 
 
 class _Reader:
     """Reads one answer."""
 
+    credential = ""
+    model = ""
+
     def __init__(
-        self, codec: Codec, answer: Answer, request: Request, who: str, now: Callable[[], float], may_end_unsaid: bool
+        self,
+        codec: UpstreamCodec,
+        endpoint: Endpoint,
+        answer: Answer,
+        request: Request,
+        who: str,
+        now: Callable[[], float],
     ) -> None:
         self._codec = codec
+        self._endpoint = endpoint
         self._answer = answer
         self._request = request
         self._who = who
         self._now = now
-        self._may_end_unsaid = may_end_unsaid
+        self.content_type = answer.headers.get("content-type", "")
         self.upstream_id = next((answer.headers[name][:200] for name in _ID_HEADERS if name in answer.headers), "")
 
     async def refusal(self) -> ProviderError:
@@ -135,7 +190,7 @@ class _Reader:
         """The answer, up to and with the frame that ends it. Raises :class:`ProviderError` and nothing else."""
         try:
             if not self._is_stream():
-                frame = self._codec.decode_response(await self.whole())
+                frame = self._named(in_form(self._codec.decode_response(await self.whole()), self._request))
                 choices = _Choices(1)
                 choices.add(frame)
                 if not choices.are_ended:
@@ -156,11 +211,19 @@ class _Reader:
         except SSEOverflow as error:
             raise self._malformed("event_too_large") from error
 
+    def _named(self, frame: Frame) -> Frame:
+        """Some protocols (Cohere's, Bedrock's) never say which model answers: it is the one that was asked for."""
+        match frame.events:
+            case (Started(model="") as started, *rest):
+                return replace(frame, events=(replace(started, model=self.model), *rest))
+            case _:
+                return frame
+
     def _is_stream(self) -> bool:
-        media = self._answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media == "text/event-stream":
+        media = self.content_type.partition(";")[0].strip().lower()
+        if media == self._endpoint.stream_type:
             return True
-        if media.endswith("json"):
+        if media.endswith("json") or media in _ALSO_WHOLE.get(self._codec.dialect, ()):
             return False
         if media in _AS_ASKED:
             return self._request.stream
@@ -173,18 +236,22 @@ class _Reader:
         return body
 
     async def _stream(self) -> AsyncGenerator[Frame, None]:
-        framing, decoder, choices = SSEDecoder(), self._codec.stream_decoder(), _Choices(self._request.sampling.n or 1)
+        framing, decoder, choices = (
+            self._endpoint.framing(),
+            self._codec.stream_decoder(),
+            _Choices(self._request.sampling.n or 1),
+        )
         async with aclosing(self._answer.chunks()) as chunks:
             async for chunk in chunks:
                 for event in framing.feed(chunk):
-                    frame = decoder.feed(event)
+                    frame = self._named(decoder.feed(event))
                     choices.add(frame)
                     if frame.is_last and not choices.are_ended:
                         raise truncated(self._who, self.upstream_id)
                     yield frame
                     if frame.is_last:
                         return
-        if framing.pending or not (self._may_end_unsaid and choices.are_complete):
+        if framing.pending or not (self._endpoint.may_end_unsaid and choices.are_complete):
             raise truncated(self._who, self.upstream_id)
         yield Frame((Ended(),))
 

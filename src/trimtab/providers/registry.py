@@ -1,35 +1,26 @@
-"""Which class speaks for a row, and what its key looks like on the wire. Knows no addresses: those are rows and configuration."""
+"""From a row of data to a provider, and what its key looks like on the wire. Knows no addresses: those are rows and configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from trimtab.catalog import ProviderRow
-from trimtab.core.messages import Dialect
 from trimtab.core.zones import Secret
 from trimtab.net import Egress
-from trimtab.providers.anthropic import AnthropicProvider
 from trimtab.providers.base import Provider
 from trimtab.providers.http import HTTPProvider
-from trimtab.providers.openai import OpenAIProvider
-
-_BY_DIALECT: Mapping[Dialect, type[HTTPProvider]] = {
-    Dialect.OPENAI_CHAT: OpenAIProvider,
-    Dialect.ANTHROPIC: AnthropicProvider,
-}
+from trimtab.providers.keyring import Keyring
 
 
-def provider_for(row: ProviderRow, egress: Egress) -> Provider:
-    """The provider of a row. It sends to the receiver whose id is the deployment's."""
-    return _BY_DIALECT[row.dialect](egress, row)
+def provider_for(row: ProviderRow, egress: Egress, keyring: Keyring | None = None) -> Provider:
+    """The provider of a row. Without a keyring it sends to the receiver whose id is the deployment's."""
+    return HTTPProvider(egress, row, keyring=keyring)
 
 
 def auth_headers(row: ProviderRow, key: Secret) -> dict[str, Secret]:
     """The headers that carry ``key``, for :class:`~trimtab.net.Receiver`."""
     match row.auth:
-        case "bearer":
+        case "bearer" | "aws_sigv4" | "google":  # Amazon's keys for Bedrock, and tokens that were granted elsewhere
             return {"authorization": Secret(f"Bearer {key.reveal()}")}
-        case "x-api-key":
-            return {"x-api-key": key}
         case "none":
             return {}
+        case header:
+            return {header: key}

@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
+from trimtab.core.accounts import Scope
 from trimtab.core.catalog import Deployment, Tier
 from trimtab.core.decision import Ask, Signals
+from trimtab.core.messages import Operation
 from trimtab.core.units import Usage, usd
 from trimtab.core.zones import Boundary, Sensitivity
 from trimtab.routing.fleet import FleetState
@@ -29,14 +31,41 @@ Constraint = Callable[[Deployment, Ask, Signals, FleetState], Reason | None]
 
 def constraints(boundary: Boundary, regions: frozenset[str] | None) -> tuple[Constraint, ...]:
     """All of them, in their fixed order: what the client named, what may be seen, what can be done, what may be spent, what works now."""
-    return (model, zone(boundary), capability, context_window, region(regions), budget, availability)
+    return (operation, model, scope, zone(boundary), capability, context_window, region(regions), budget, availability)
+
+
+def operation(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
+    """What is asked for at all: nobody embeds with a chat model."""
+    if ask.operation in deployment.card.operations:
+        return None
+    return Reason("operation", f"{deployment.card.name} does no {ask.operation}.")
 
 
 def model(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
-    """A client that names a model gets that model, by the deployment's id, the upstream's name or the card's."""
-    if ask.named is None or ask.named in (deployment.id, deployment.model, deployment.card.name):
+    """A client that names a model gets that model, by any name that the deployment is called by, or one that stands in for it."""
+    if ask.named is None or ask.named in deployment.called:
+        return None
+    if ask.named in deployment.stands_in_for and ask.operation is not Operation.EMBEDDINGS:  # another model has other vectors
         return None
     return Reason("model", f"The client asked for {ask.named}.")
+
+
+def scope(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
+    """What the caller's key may reach."""
+    return beyond_scope(deployment, ask.scope)
+
+
+def beyond_scope(deployment: Deployment, allowed: Scope | None) -> Reason | None:
+    """``None`` where ``allowed`` reaches the deployment."""
+    if allowed is None:
+        return None
+    if allowed.models is not None and allowed.models.isdisjoint(deployment.called):
+        return Reason("scope", "The key may not use this model.")
+    if allowed.tiers is not None and deployment.tier not in allowed.tiers:
+        return Reason("scope", f"The key may not use tier {deployment.tier}.")
+    if allowed.zones is not None and deployment.zone not in allowed.zones:
+        return Reason("scope", f"The key may not use zone {deployment.zone}.")
+    return None
 
 
 def zone(boundary: Boundary) -> Constraint:

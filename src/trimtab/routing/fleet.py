@@ -137,16 +137,19 @@ class Fleet:
             health.alive()
             self._stale_at = 0.0
 
-    def observe(self, attempt: Attempt, retry_after: float | None = None) -> None:
-        """Learn from an attempt that has ended. ``retry_after`` is what the upstream asked for, seconds."""
+    def observe(self, attempt: Attempt, retry_after: float | None = None, *, blameless: bool = False) -> None:
+        """Learn from an attempt that has ended. ``retry_after`` is what the upstream asked for, seconds.
+
+        ``blameless``: it failed for a credential of which the deployment has another, so nothing is known of the deployment.
+        """
         health, now, kind = self._of(attempt.deployment), self._clock.monotonic(), attempt.failure
         health.in_flight -= 1
         health.probing = False
         if kind is not None:
             health.failed += 1
-        if kind is FailureKind.RATE_LIMIT:
+        if kind is FailureKind.RATE_LIMIT and not blameless:
             health.limit(now, retry_after)
-        elif kind is not None and kind.cools:
+        elif kind is not None and kind.cools and not blameless:
             health.fail(kind, now, retry_after)
         elif kind is not None and kind.clients_fault:
             health.alive()  # who says that a request is wrong is there

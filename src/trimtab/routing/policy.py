@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from trimtab.config import Config
 from trimtab.core.decision import Ask, Decision, Planned, Rejected, Signals, Wish
+from trimtab.core.messages import Operation
 from trimtab.routing.constraints import Constraint, Reason, constraints
 from trimtab.routing.fleet import FleetState
 from trimtab.routing.ranking import Figures, Stakes, figures, score
@@ -49,6 +50,12 @@ def decide(policy: Policy, ask: Ask, signals: Signals, fleet: FleetState) -> Dec
     admitted, held_back = _reserve(admitted, ask)
     ranked = [Planned(row.deployment.id, score(row, policy.stakes, ask, signals, fleet)) for row in admitted]
     ranked.sort(key=lambda planned: (planned.score.total, planned.deployment))
+    if ask.named is not None:
+        others = {row.deployment.id for row in admitted if ask.named not in row.deployment.called}
+        ranked.sort(key=lambda planned: planned.deployment in others)  # whoever stands in comes last, however cheap
+    if ask.operation is Operation.EMBEDDINGS:
+        ranked, elsewhere = _one_space(ranked, admitted)
+        held_back += elsewhere
     return Decision(
         policy=policy.version,
         ask=ask,
@@ -65,6 +72,19 @@ def _objection(policy: Policy, row: Figures, ask: Ask, signals: Signals, fleet: 
         if reason is not None:
             return reason
     return None
+
+
+def _one_space(ranked: list[Planned], admitted: list[Figures]) -> tuple[list[Planned], list[Rejected]]:
+    """Vectors of two spaces cannot be compared, so whoever stands in for the first has to embed into the same one."""
+    spaces = {row.deployment.id: row.deployment.card.embedding_space or row.deployment.card.name for row in admitted}
+    first = spaces[ranked[0].deployment] if ranked else ""
+    kept = [planned for planned in ranked if spaces[planned.deployment] == first]
+    elsewhere = [
+        Rejected(planned.deployment, "embedding_space", f"Its vectors are of the space {spaces[planned.deployment]}, not {first}.")
+        for planned in ranked
+        if spaces[planned.deployment] != first
+    ]
+    return kept, elsewhere
 
 
 def _reserve(admitted: list[Figures], ask: Ask) -> tuple[list[Figures], list[Rejected]]:

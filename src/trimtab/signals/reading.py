@@ -24,16 +24,27 @@ def warm() -> None:
     sensitivity.scan(("+44 20 7946 0958 é",))
 
 
-def sense(request: Request, labels: frozenset[Sensitivity] = frozenset(), *, usual_output: int = EXPECTED_OUTPUT) -> Signals:
+def sense(
+    request: Request,
+    labels: frozenset[Sensitivity] = frozenset(),
+    *,
+    lower: frozenset[Sensitivity] = frozenset(),
+    usual_output: int = EXPECTED_OUTPUT,
+) -> Signals:
     """Read ``request``. Never raises: a reader that fails gives its careful value, and the evidence says so.
 
     ``labels`` are the caller's own. They add to what was found and take nothing away; ``public`` is known by label alone, and without
-    any label a request in which nothing was found is ``internal``. ``usual_output`` is the length in tokens of a plain answer
+    any label a request in which nothing was found is ``internal``. ``lower`` are classes that somebody with the right to do so takes away
+    from what was found, and what was taken is told. ``usual_output`` is the length in tokens of a plain answer
     that the client does not limit.
     """
     at = [perf_counter_ns()]
     evidence: list[tuple[str, str]] = []
-    carried = _sensitivity(request, labels, evidence)
+    found = _sensitivity(request, labels, evidence)
+    lowered = (found & lower) - labels
+    carried = found - lowered or frozenset({Sensitivity.INTERNAL})
+    if lowered:
+        evidence.append(("lowered", ", ".join(sorted(lowered))))
     at.append(perf_counter_ns())
     shape = _shape(request, evidence)
     tokens, exact = _tokens(request, shape, evidence)
@@ -49,6 +60,7 @@ def sense(request: Request, labels: frozenset[Sensitivity] = frozenset(), *, usu
         turns=shape.turns,
         complexity=hardness,
         sensitivity=carried,
+        lowered=lowered,
         evidence=tuple(evidence),
         took_us=tuple(
             (name, (after - before) // 1000)

@@ -1,6 +1,43 @@
 """Facts at rest. Small groups of questions; the engine makes ids and times, the store inserts as is."""
 
-from trimtab.store.base import Filter, Keys, Ledger, Statistics, Store, StoredKey, Totals, VerifyReport
+from trimtab.store.base import (
+    Accounts,
+    Budgets,
+    Dimension,
+    Document,
+    Documents,
+    Filter,
+    HoldLine,
+    Keys,
+    Ledger,
+    Spending,
+    SpendLine,
+    Statistics,
+    Store,
+    StoredKey,
+    Totals,
+    UsageRow,
+    VerifyReport,
+)
 from trimtab.store.sqlite import SQLiteStore
 
-__all__ = ["Filter", "Keys", "Ledger", "SQLiteStore", "Statistics", "Store", "StoredKey", "Totals", "VerifyReport"]
+__all__ = [
+    "Accounts",
+    "Budgets",
+    "Dimension",
+    "Document",
+    "Documents",
+    "Filter",
+    "HoldLine",
+    "Keys",
+    "Ledger",
+    "SQLiteStore",
+    "SpendLine",
+    "Spending",
+    "Statistics",
+    "Store",
+    "StoredKey",
+    "Totals",
+    "UsageRow",
+    "VerifyReport",
+]

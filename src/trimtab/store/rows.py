@@ -1,4 +1,4 @@
-"""Rows as bytes and back, and what a request's rows amount to. Shared by all backends, so that they agree to the byte.
+"""Rows as bytes and back, and a request's rows joined. Shared by all backends, so that they agree to the byte.
 
 This file knows nothing of where rows are kept.
 """
@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from trimtab.core.accounts import Budget, Change
 from trimtab.core.errors import LedgerError
-from trimtab.core.record import Correction, Intent, Outcome, OutcomeKind, Record, Row
-from trimtab.core.units import NanoUSD
+from trimtab.core.record import Correction, Intent, Outcome, Record, Row
 
 # Sets have no order of their own: without one, the same row would have several bodies and no digest to rely on.
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -33,34 +33,55 @@ class Entry(Struct, frozen=True):
     content_key: bytes = b""
 
 
-class Figures(Struct, frozen=True):
-    """What one request adds to the totals. ``outcome`` is ``None`` while it is unsettled."""
-
-    outcome: OutcomeKind | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost: NanoUSD | None = None
-
-
 def encode(row: Row) -> Entry:
     """The row as bytes. Raises :class:`LedgerError` for one that could not be given back as it came."""
     if not row.id:
         raise LedgerError("A row without an id cannot be kept.")
-    bare, key = row, b""
-    if isinstance(row, Intent):
-        bare, key = replace(row, content_key=b""), row.content_key
-        numbers: tuple[int | None, ...] = (row.at_ns,)
-        if not math.isfinite(row.decision.signals.complexity):
-            raise LedgerError(f"The intent of {row.id} has a complexity that is not a number; JSON cannot hold it.")
-    else:
-        numbers = (row.at_ns, row.usage.input, row.usage.output, row.cost)
     kind = type(row).__name__.lower()
-    if not all(-_WORD <= number < _WORD for number in numbers if number is not None):
-        raise LedgerError(f"The {kind} of {row.id} has a number beyond 64 bits.")
+    numbers, floats = _figures(row)
+    for number in numbers:
+        if number is not None and not -_WORD <= number < _WORD:
+            raise LedgerError(f"The {kind} of {row.id} has a number beyond 64 bits.")
+    if not all(map(math.isfinite, floats)):
+        raise LedgerError(f"The {kind} of {row.id} has a figure that is not a number; JSON cannot hold it.")
+    bare, key = (replace(row, content_key=b""), row.content_key) if isinstance(row, Intent) else (row, b"")
     try:
         return Entry(row, kind, row.id, row.at_ns, _encoder.encode(bare), key)
     except (ValueError, TypeError, OverflowError) as error:
         raise LedgerError(f"The {kind} of {row.id} cannot be written as JSON: {type(error).__name__}.") from error
+
+
+def is_word(number: int | None) -> bool:
+    """Does it fit into a signed integer of 64 bits, which is what a column holds?"""
+    return number is None or -_WORD <= number < _WORD
+
+
+def check_storable(*values: str | int | None) -> None:
+    """Raises :class:`LedgerError` for a number beyond 64 bits, and for text that is not Unicode."""
+    for value in values:
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise LedgerError("A text that is not Unicode cannot be kept.") from error
+        elif not is_word(value):
+            raise LedgerError("A number beyond 64 bits cannot be kept.")
+
+
+def _figures(row: Row) -> tuple[list[int | None], tuple[float, ...]]:
+    """The numbers that get a column of their own, and those that JSON may be unable to hold."""
+    match row:
+        case Intent(decision=decision):
+            return [row.at_ns], (decision.signals.complexity,)
+        case Outcome(attempts=attempts):
+            numbers = [row.at_ns, row.usage.input, row.usage.output, row.cost]
+            for attempt in attempts:
+                numbers += (attempt.usage.input, attempt.usage.output, attempt.cost)
+            return numbers, ()
+        case Correction(usage=usage, cost=cost):
+            return [row.at_ns, usage.input, usage.output, cost], ()
+        case Change(entity=entity, basis=basis):
+            return [row.at_ns, basis], entity.alerts if isinstance(entity, Budget) else ()
 
 
 def decode(body: bytes, content_key: bytes = b"") -> Row:
@@ -82,14 +103,6 @@ def join(rows: Sequence[Row]) -> Record | None:
     return Record(intent, outcome, tuple(corrections))
 
 
-def figures(record: Record) -> Figures:
-    """The latest correction's figures, else the outcome's."""
-    if record.outcome is None:
-        return Figures()
-    last = record.corrections[-1] if record.corrections else record.outcome
-    return Figures(record.outcome.kind, last.usage.input, last.usage.output, last.cost)
-
-
 def not_yet(kind: str, id: str) -> LedgerError:
     needs = "intent" if kind == "outcome" else "outcome"
     return LedgerError(
@@ -101,3 +114,7 @@ def already_otherwise(kind: str, id: str) -> LedgerError:
     return LedgerError(
         f"The log already holds another {kind} of {id}. Rows are only ever added, never changed.", hint="Append a correction."
     )
+
+
+def not_by_append(id: str) -> LedgerError:
+    return LedgerError(f"The change {id} cannot be appended as a row alone.", hint="Hand it to change(), which applies it too.")

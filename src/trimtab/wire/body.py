@@ -14,8 +14,10 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from trimtab.core.errors import MalformedRequest
-from trimtab.core.messages import Dialect, Request
+from trimtab.core.messages import Dialect, Image, Request
 from trimtab.wire.codec import WireError
+from trimtab.wire.outline import content_paths
+from trimtab.wire.outline import paths as responses_paths
 
 T = TypeVar("T")
 
@@ -30,6 +32,7 @@ ABSENT = Raw()
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _PLACE = re.compile(r" - at `\$(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(\w+)`")
+_UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`", re.DOTALL)
 _VALUE = re.compile(r"^Invalid (?:enum )?value .*", re.DOTALL)
 _FOREIGN_TO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -64,8 +67,11 @@ def _misfit(text: str, at: str) -> MalformedRequest:
     text = _PLACE.sub("", text)
     steps = [at] if at else []
     steps += [step for step in re.split(r"[.\[\]]+", path) if step]
-    missing = _MISSING.match(text)
-    if missing is not None:
+    missing, unknown = _MISSING.match(text), _UNKNOWN.match(text)
+    if unknown is not None:
+        steps.append(plain_name(unknown[1]))
+        text, hint = "is not known here", "Leave it out, or mind the spelling."
+    elif missing is not None:
         steps.append(missing[1])
         text, hint = "is required", "Add the field and send the request again."
     else:
@@ -103,10 +109,11 @@ def read_fields(body: bytes) -> dict[str, Raw]:
 
 def extras_of(fields: Mapping[str, Raw], carried: frozenset[str]) -> list[str]:
     """The names of fields that no value of ours carries. They are told and recorded, so one that is no plain name is not repeated."""
-    return [_named(name) for name, raw in fields.items() if name not in carried and given(raw)]
+    return [plain_name(name) for name, raw in fields.items() if name not in carried and given(raw)]
 
 
-def _named(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name of a field as it may be told: one that is no plain name may hold anything."""
     return name if _FIELD_NAME.fullmatch(name) else "(a field)"
 
 
@@ -157,10 +164,18 @@ class Losses:
         return (*names[:MAX_LOST], f"and {len(names) - MAX_LOST} more")
 
 
+_SYSTEM_BESIDE = frozenset({Dialect.ANTHROPIC, Dialect.GEMINI})
+
+
 def message_paths(request: Request) -> list[str]:
-    """For each message the path by which its client knows it: a leading system prompt is Anthropic's ``system``."""
+    """For each message the path by which its client knows it: a system prompt stands beside them in some protocols."""
+    if request.dialect is Dialect.OPENAI_RESPONSES and request.native:
+        return responses_paths(request.native)
+    if request.dialect is Dialect.GEMINI and request.native:
+        paths = content_paths(request.native)
+        return ["system", *paths] if len(paths) < len(request.messages) else paths
     shift = 0
-    if request.dialect is Dialect.ANTHROPIC and request.messages and request.messages[0].role == "system":
+    if request.dialect in _SYSTEM_BESIDE and request.messages and request.messages[0].role == "system":
         shift = 1
     return ["system" if number < shift else f"messages.{number - shift}" for number in range(len(request.messages))]
 
@@ -170,6 +185,21 @@ def tool_id(id: str) -> str:
     if id and not _FOREIGN_TO_ID.search(id):
         return id
     return f"{_FOREIGN_TO_ID.sub('_', id)}_{zlib.crc32(id.encode('utf-8', 'surrogatepass')):08x}"
+
+
+_NO_ARGUMENTS = ("", "null")
+_EMPTY = Raw(b"{}")
+
+
+def arguments_object(arguments: str) -> Raw | None:
+    """The arguments of a call as the object that some protocols want, ``{}`` for none at all; ``None`` for text that is no object."""
+    if arguments.strip() in _NO_ARGUMENTS:
+        return _EMPTY
+    try:
+        fields = _FIELDS.decode(arguments)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return Raw(arguments.encode()) if fields else _EMPTY
 
 
 class DataUrl(Struct, frozen=True):
@@ -184,6 +214,14 @@ def parse_data_url(url: str) -> DataUrl | None:
     """The parts of a base64 ``data:`` URL (RFC 2397); ``None`` for every other URL."""
     head = _DATA_URL.match(url)
     return DataUrl(head[1].lower(), url[head.end() :]) if head else None
+
+
+def image_at(url: str, detail: str | None = None) -> Image:
+    """The image that a URL names, by value where it is a ``data:`` URL."""
+    inline = parse_data_url(url)
+    if inline is None:
+        return Image(url=url, detail=detail)
+    return Image(data=inline.data, media_type=inline.media_type, detail=detail)
 
 
 def encode_data_url(media_type: str, data: str) -> str:

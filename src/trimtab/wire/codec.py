@@ -20,6 +20,13 @@ class WireError(Exception):
     """The upstream sent what its own protocol does not allow. The message holds no content."""
 
 
+class Untranslatable(WireError):
+    """The request holds what another dialect cannot say, and what the answer hangs on: nothing may be left out and named as lost.
+
+    The one error of :meth:`UpstreamCodec.encode_request`: the next deployment may speak the client's own dialect.
+    """
+
+
 class UpstreamError(Struct, frozen=True):
     """What an upstream's error body says, field by field; ``""`` where it says nothing. ``message`` is not scrubbed."""
 
@@ -56,14 +63,32 @@ class StreamEncoder(Protocol):
         """The protocol's own error event. Nothing follows it."""
 
 
-class Codec(Protocol):
-    """One wire protocol, both ways on both sides."""
+class ClientCodec(Protocol):
+    """The side of a wire protocol that faces the client."""
 
     @property
     def dialect(self) -> Dialect: ...
 
     def decode_request(self, body: bytes) -> Request:
-        """What the client asks. Raises :class:`MalformedRequest` with ``param`` as a dotted path."""
+        """What the client asks. Raises :class:`MalformedRequest` with ``param`` as a dotted path.
+
+        Where a protocol names the model or the stream in its path, the door adds them to the request.
+        """
+
+    def stream_encoder(self, request: Request, decision_id: str) -> StreamEncoder: ...
+
+    def encode_response(self, response: Response, decision_id: str) -> bytes:
+        """``decision_id`` stands in for the id of an answer that has none."""
+
+    def encode_error(self, error: TrimtabError) -> bytes:
+        """The protocol's own error body; the HTTP status is :func:`client_status`."""
+
+
+class UpstreamCodec(Protocol):
+    """The side of a wire protocol that faces the upstream."""
+
+    @property
+    def dialect(self) -> Dialect: ...
 
     def forward_request(self, request: Request, model: str, *, want_usage: bool) -> bytes:
         """The client's own body for an upstream of the same dialect: every value as it came, only the model name replaced.
@@ -74,24 +99,22 @@ class Codec(Protocol):
     def encode_request(self, request: Request, model: str) -> tuple[bytes, tuple[str, ...]]:
         """The request in this dialect, and the dotted names of what it cannot carry, at most 32 of them and a count.
 
+        Raises :class:`Untranslatable` where the rest alone would get a wrong answer.
+
         ``messages.N`` counts as the client's own body does, ``content.M`` the parts of that message in ``core``'s order.
         """
 
     def stream_decoder(self) -> StreamDecoder: ...
 
     def decode_response(self, body: bytes) -> Frame:
-        """A whole JSON answer as one frame. Raises :class:`WireError`."""
-
-    def stream_encoder(self, request: Request, decision_id: str) -> StreamEncoder: ...
-
-    def encode_response(self, response: Response, decision_id: str) -> bytes:
-        """``decision_id`` stands in for the id of an answer that has none."""
-
-    def encode_error(self, error: TrimtabError) -> bytes:
-        """The protocol's own error body; the HTTP status is :func:`client_status`."""
+        """A whole answer as one frame. Raises :class:`WireError`."""
 
     def decode_error(self, body: bytes) -> UpstreamError:
         """Never raises."""
+
+
+class Codec(ClientCodec, UpstreamCodec, Protocol):
+    """One wire protocol, both ways on both sides."""
 
 
 _STATUS_BY_KIND = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from trimtab.core.errors import AttemptsExhausted, FailureKind, ProviderError, RefusalError, RequestError, TrimtabError
 from trimtab.wire.body import ABSENT, given
@@ -63,6 +63,9 @@ class _Body(Struct):
     code: Raw = ABSENT
     param: Raw = ABSENT
     details: Raw = ABSENT
+    status: Raw = ABSENT
+    aws_type: Raw = field(default=ABSENT, name="__type")
+    aws_message: Raw = field(default=ABSENT, name="Message")
 
 
 class _Details(Struct):
@@ -71,7 +74,14 @@ class _Details(Struct):
     error_code: Raw = ABSENT
 
 
+class _Reason(Struct):
+    """``google.rpc.ErrorInfo``, one of several details: ``API_KEY_INVALID`` where the status is but ``INVALID_ARGUMENT``."""
+
+    reason: str | None = None
+
+
 _BODY = msgspec.json.Decoder(_Body)
+_REASONS = msgspec.json.Decoder(list[_Reason])
 _BODIES = msgspec.json.Decoder(list[_Body])
 _DETAILS = msgspec.json.Decoder(_Details)
 _SCALAR = msgspec.json.Decoder(str | int)
@@ -96,11 +106,20 @@ def _finer_code(details: Raw) -> str:
         return ""
 
 
+def _google_reason(details: Raw) -> str:
+    if not bytes(details).startswith(b"["):
+        return ""
+    try:
+        return next((detail.reason for detail in _REASONS.decode(details) if detail.reason), "")
+    except _UNREADABLE:
+        return ""
+
+
 def read_error(body: bytes) -> UpstreamError:
     """The error in an upstream's body, in any of the shapes in use; never raises.
 
     ``{"error": {...}}`` (OpenAI, Anthropic and most), ``{"error": "..."}`` (Ollama), the fields at the top level (vLLM, Mistral),
-    ``{"detail": "..."}`` (FastAPI), and a list around one of them (Google).
+    ``{"detail": "..."}`` (FastAPI), ``{"__type": ..., "message": ...}`` (AWS), and a list around one of them (Google).
     """
     try:
         found = _BODIES.decode(body)[0] if body.lstrip().startswith(b"[") else _BODY.decode(body)
@@ -110,7 +129,20 @@ def read_error(body: bytes) -> UpstreamError:
             inner = b""
     except (*_UNREADABLE, IndexError):
         return UpstreamError()
-    text = _scalar(Raw(inner)) or _scalar(found.message) or _scalar(found.detail)
+    text = _scalar(Raw(inner)) or _scalar(found.message) or _scalar(found.detail) or _scalar(found.aws_message)
     return UpstreamError(
-        code=_scalar(found.code) or _finer_code(found.details), type=_scalar(found.type), message=text, param=_scalar(found.param)
+        code=_scalar(found.code) or _finer_code(found.details),
+        type=_scalar(found.type)
+        or aws_error_name(_scalar(found.aws_type))
+        or _google_reason(found.details)
+        or _scalar(found.status),
+        message=text,
+        param=_scalar(found.param),
     )
+
+
+def aws_error_name(said: str) -> str:
+    """``ValidationException`` from what the header ``x-amzn-errortype`` or the field ``__type`` says: AWS puts a namespace before it, or an
+    address behind it (AWS restJson1 protocol, "Operation error serialization").
+    """
+    return said.partition(":")[0].rpartition("#")[2]

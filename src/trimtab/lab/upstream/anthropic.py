@@ -8,12 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from trimtab.lab.upstream.answers import Answer, Piece, Role, body, halves
+from trimtab.lab.upstream.obliging import Asked
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _SIGNATURE = "bGFiLXNpZ25hdHVyZQ=="
+
+
+class Tool(Struct):
+    name: str
+    input_schema: Raw = Raw()
+
+
+class Format(Struct):
+    schema: Raw = Raw()
+
+
+class OutputConfig(Struct):
+    format: Format | None = None
 
 
 class MessagesRequest(Struct):
@@ -22,6 +36,18 @@ class MessagesRequest(Struct):
     model: str
     messages: list[dict[str, object]]
     stream: bool | None = False
+    tools: list[Tool] | None = None
+    output_config: OutputConfig | None = None
+
+    @property
+    def asked(self) -> Asked:
+        wanted = self.output_config.format if self.output_config is not None else None
+        last = self.messages[-1].get("content") if self.messages else None
+        return Asked(
+            tools=tuple((tool.name, tool.input_schema) for tool in self.tools or ()),
+            schema=None if wanted is None else wanted.schema,
+            settled=isinstance(last, list) and any(isinstance(block, dict) and "tool_use_id" in block for block in last),
+        )
 
 
 def pieces(answer: Answer, request: MessagesRequest, id: str, *, usage: bool) -> list[Piece]:
@@ -42,7 +68,7 @@ def _message(request: MessagesRequest, id: str, blocks: list[dict[str, object]],
 
 def _usage(answer: Answer, output: int) -> dict[str, object]:
     cache = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
-    return {"input_tokens": answer.input_tokens, **cache, "output_tokens": output, "service_tier": "standard"}
+    return {"input_tokens": answer.input_tokens, **cache, "output_tokens": output}
 
 
 def _whole(answer: Answer, request: MessagesRequest, id: str, *, usage: bool) -> bytes:
@@ -56,14 +82,14 @@ def _whole(answer: Answer, request: MessagesRequest, id: str, *, usage: bool) ->
         blocks.append(block | {"input": msgspec.Raw(call.arguments.encode())})
     whole = _message(request, id, blocks, _STOP_REASONS[answer.finish])
     if usage:
-        whole["usage"] = _usage(answer, answer.output_tokens)
+        whole["usage"] = _usage(answer, answer.output_tokens) | {"service_tier": "standard"}
     return msgspec.json.encode(whole)
 
 
 def _events(answer: Answer, request: MessagesRequest, id: str, *, usage: bool) -> Iterator[Piece]:
     message = _message(request, id, [], None)
     if usage:
-        message["usage"] = _usage(answer, 1)
+        message["usage"] = _usage(answer, 1) | {"service_tier": "standard"}
     yield _event("start", "message_start", {"message": message})
     yield _event("aside", "ping", {})
     for index, (block, deltas) in enumerate(_blocks(answer)):
@@ -73,7 +99,7 @@ def _events(answer: Answer, request: MessagesRequest, id: str, *, usage: bool) -
         yield _event("aside", "content_block_stop", {"index": index})
     end: dict[str, object] = {"delta": {"stop_reason": _STOP_REASONS[answer.finish], "stop_sequence": None}}
     if usage:
-        end["usage"] = {"output_tokens": answer.output_tokens}
+        end["usage"] = _usage(answer, answer.output_tokens)  # cumulative
     yield _event("finish", "message_delta", end)
     yield _event("end", "message_stop", {})
 

@@ -15,9 +15,11 @@ from typing import Literal
 from msgspec import Struct
 
 from trimtab.core.messages import Dialect
-from trimtab.lab.upstream import anthropic, openai
+from trimtab.lab.upstream import anthropic, openai, responses
 from trimtab.lab.upstream.answers import Piece, Role
+from trimtab.lab.upstream.clouds import converse
 from trimtab.lab.upstream.loopback import How
+from trimtab.lab.upstream.operations import cohere, gemini
 
 
 class Pause(Struct, frozen=True):
@@ -142,10 +144,10 @@ class ErrorEvent(Fault, frozen=True, kw_only=True):
     data: bytes = b""
 
     def on_pieces(self, steps: Steps, dialect: Dialect) -> Steps:
-        data = self.data or _OVERLOADED[dialect]
+        data = self.data or _OVERLOADED.get(dialect, _OVERLOADED[Dialect.OPENAI_CHAT])
         if any(isinstance(step, Piece) and step.role == "body" for step in steps):
             return [Piece("body", data)]
-        name = "error" if dialect is Dialect.ANTHROPIC else ""
+        name = _ERROR_EVENTS.get(dialect, "")
         return [*steps[: after_content(steps, self.after)], Piece("aside", data, event=name), Break("end")]
 
 
@@ -161,7 +163,10 @@ class Stall(Fault, frozen=True, kw_only=True):
 
 
 class Drop(Fault, frozen=True):
-    """Leave out the pieces of these roles: ``end`` is ``[DONE]`` or ``message_stop``, ``finish`` carries the finish reason."""
+    """Leave out the pieces of these roles: ``end`` is ``[DONE]`` or ``message_stop``, ``finish`` carries the finish reason.
+
+    In OpenAI Responses ``response.completed`` is all of it in one, and an ``end``.
+    """
 
     roles: tuple[Role, ...]
 
@@ -237,5 +242,16 @@ def _first_then(first: float, each: float) -> Iterator[float]:
 
 _OVERLOADED = {
     Dialect.OPENAI_CHAT: openai.error("The server is currently overloaded.", type="server_error", code="server_error"),
+    Dialect.OPENAI_RESPONSES: responses.error("The server is currently overloaded.", code="server_error"),
     Dialect.ANTHROPIC: anthropic.error("Overloaded", type="overloaded_error"),
+    Dialect.COHERE: cohere.failed("internal server error"),
+    Dialect.GEMINI: gemini.error("The model is overloaded. Please try again later.", code=503, status="UNAVAILABLE"),
+    Dialect.CONVERSE: converse.error("The system encountered an unexpected error during processing. Try your request again."),
+}
+
+_ERROR_EVENTS = {
+    Dialect.ANTHROPIC: "error",
+    Dialect.OPENAI_RESPONSES: "error",
+    Dialect.CONVERSE: "internalServerException",
+    Dialect.COHERE: "message-end",
 }

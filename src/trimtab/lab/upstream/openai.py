@@ -8,15 +8,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from trimtab.lab.upstream.answers import Answer, Piece, Role, body, halves
+from trimtab.lab.upstream.obliging import Asked
 
 _CREATED = 1_767_225_600
 
 
 class StreamOptions(Struct):
     include_usage: bool = False
+
+
+class Function(Struct):
+    name: str
+    parameters: Raw = Raw()
+
+
+class Tool(Struct):
+    function: Function | None = None
+
+
+class JsonSchema(Struct):
+    schema: Raw = Raw()
+
+
+class ResponseFormat(Struct):
+    json_schema: JsonSchema | None = None
 
 
 class ChatRequest(Struct):
@@ -29,6 +47,18 @@ class ChatRequest(Struct):
     n: int | None = 1
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    tools: list[Tool] | None = None
+    response_format: ResponseFormat | None = None
+
+    @property
+    def asked(self) -> Asked:
+        functions = [tool.function for tool in self.tools or () if tool.function is not None]
+        wanted = self.response_format.json_schema if self.response_format is not None else None
+        return Asked(
+            tools=tuple((function.name, function.parameters) for function in functions),
+            schema=None if wanted is None else wanted.schema,
+            settled=bool(self.messages) and self.messages[-1].get("role") == "tool",
+        )
 
     @property
     def wants_usage(self) -> bool:

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable
 
 from trimtab.core.errors import LedgerError
+from trimtab.store.sqlite.derive import derive_usage
 
 
 def m001_event_log(db: sqlite3.Connection) -> None:
@@ -52,7 +53,114 @@ def m003_virtual_keys(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE keys (id TEXT PRIMARY KEY, digest BLOB NOT NULL, created_ns INTEGER NOT NULL) WITHOUT ROWID")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_event_log, m002_content_keys, m003_virtual_keys)
+def m004_usage(db: sqlite3.Connection) -> None:
+    """More about each request, its tags and its attempts, so that usage can be told apart without reading bodies.
+
+    ``cost_unknown`` is 1 where an attempt's cost is not known; ``cost`` is what is known. ``deployment`` and what follows it are those of
+    the last attempt. ``attempts`` has all attempts of the requests that made several, and nothing of the others: they are nearly all, and
+    a row more for each is what the writer would feel.
+    """
+    for column in (
+        "ALTER TABLE requests ADD COLUMN place TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE requests ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE requests ADD COLUMN dialect TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE requests ADD COLUMN operation TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE requests ADD COLUMN cached INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE requests ADD COLUMN cost_unknown INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE requests ADD COLUMN deployment TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE requests ADD COLUMN model TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE requests ADD COLUMN tier TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE requests ADD COLUMN zone TEXT NOT NULL DEFAULT ''",
+    ):
+        db.execute(column)
+    db.execute("CREATE TABLE request_tags (id TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (id, tag)) WITHOUT ROWID")
+    db.execute(
+        """CREATE TABLE attempts (
+             id TEXT NOT NULL,
+             number INTEGER NOT NULL,
+             last INTEGER NOT NULL,
+             deployment TEXT NOT NULL,
+             model TEXT NOT NULL,
+             tier TEXT NOT NULL,
+             zone TEXT NOT NULL,
+             input_tokens INTEGER,
+             output_tokens INTEGER,
+             cost INTEGER,
+             PRIMARY KEY (id, number)
+           ) WITHOUT ROWID"""
+    )
+    derive_usage(db)
+
+
+def m005_accounts(db: sqlite3.Connection) -> None:
+    """``entities`` is derived from the rows of kind ``change``; ``directory`` has one row."""
+    db.execute(
+        "CREATE TABLE entities (kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID"
+    )
+    db.execute("CREATE TABLE directory (revision INTEGER NOT NULL)")
+    db.execute("INSERT INTO directory (revision) VALUES (0)")
+    db.execute("CREATE INDEX changes ON events (id) WHERE kind = 'change'")
+
+
+def m006_budgets(db: sqlite3.Connection) -> None:
+    """Amounts are decimal text. ``balances`` has what was spent, and what all ``holds`` that are not yet dropped amount to.
+
+    ``settlements`` keeps each id for good, so that settling twice is settling once however late the second comes.
+    """
+    db.execute(
+        """CREATE TABLE balances (
+             budget TEXT NOT NULL,
+             period_ns INTEGER NOT NULL,
+             spent TEXT NOT NULL,
+             held TEXT NOT NULL,
+             PRIMARY KEY (budget, period_ns)
+           ) WITHOUT ROWID"""
+    )
+    db.execute(
+        """CREATE TABLE holds (
+             id TEXT NOT NULL,
+             budget TEXT NOT NULL,
+             period_ns INTEGER NOT NULL,
+             expires_ns INTEGER NOT NULL,
+             amount TEXT NOT NULL,
+             PRIMARY KEY (id, budget, period_ns, expires_ns)
+           ) WITHOUT ROWID"""
+    )
+    db.execute("CREATE INDEX holds_by_end ON holds (expires_ns)")
+    db.execute("CREATE TABLE settlements (id TEXT PRIMARY KEY) WITHOUT ROWID")
+    db.execute(
+        """CREATE TABLE alerts (
+             budget TEXT NOT NULL, period_ns INTEGER NOT NULL, share REAL NOT NULL, PRIMARY KEY (budget, period_ns, share)
+           ) WITHOUT ROWID"""
+    )
+
+
+def m007_documents(db: sqlite3.Connection) -> None:
+    """Bodies may be long, so they are no part of the index."""
+    db.execute(
+        """CREATE TABLE documents (
+             kind TEXT NOT NULL,
+             id TEXT NOT NULL,
+             place TEXT NOT NULL,
+             owner TEXT NOT NULL,
+             created_ns INTEGER NOT NULL,
+             expires_ns INTEGER,
+             body BLOB NOT NULL,
+             PRIMARY KEY (kind, id)
+           )"""
+    )
+    db.execute("CREATE INDEX documents_by_end ON documents (expires_ns) WHERE expires_ns IS NOT NULL")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    m001_event_log,
+    m002_content_keys,
+    m003_virtual_keys,
+    m004_usage,
+    m005_accounts,
+    m006_budgets,
+    m007_documents,
+)
 
 
 def applied(db: sqlite3.Connection) -> tuple[str, ...]:

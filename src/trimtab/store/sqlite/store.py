@@ -8,23 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import closing
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
+from trimtab.core.accounts import Change, Entity
 from trimtab.core.errors import LedgerError
-from trimtab.core.record import Record, Row
-from trimtab.core.units import NanoUSD
-from trimtab.store.base import Filter, Statistics, StoredKey, Totals, VerifyReport
-from trimtab.store.rows import decode, join
-from trimtab.store.sqlite.audit import verify
+from trimtab.core.record import Intent, Record, Row
+from trimtab.store.base import (
+    Dimension,
+    Document,
+    Filter,
+    HoldLine,
+    Spending,
+    SpendLine,
+    Statistics,
+    StoredKey,
+    Totals,
+    UsageRow,
+    VerifyReport,
+)
+from trimtab.store.sqlite import audit
 from trimtab.store.sqlite.connection import Sync, configure_writer, connect_reader, connect_writer, explain
 from trimtab.store.sqlite.migrations import migrate, pending
-from trimtab.store.sqlite.writer import Writer, fail
+from trimtab.store.sqlite.reads import accounts, budgets, documents, records, usage
+from trimtab.store.sqlite.writer import Writer
+from trimtab.store.sqlite.writes.accounts import changing
+from trimtab.store.sqlite.writes.budgets import claiming, reserving, settling
+from trimtab.store.sqlite.writes.documents import expiring, putting, removing, swapping
+from trimtab.store.sqlite.writes.group import Prepare, fail
+from trimtab.store.sqlite.writes.log import adding_key, appending
 
 MAX_WAITING = 10_000
 """Rows that may wait for the disk; at a few kilobytes each some tens of megabytes."""
@@ -32,42 +48,14 @@ MAX_WAITING = 10_000
 _PAGE = 200
 _T = TypeVar("_T")
 
-_GET = """SELECT e.id, e.body, k.key FROM events AS e LEFT JOIN content_keys AS k ON k.id = e.id
-          WHERE e.id = ? ORDER BY e.at_ns, e.writer, e.seq"""
-# The unary plus keeps the planner on the order of ids: by time it would sort all that is left for every page.
-_SCAN = """WITH page AS (
-             SELECT id FROM requests
-             WHERE id > :after
-               AND (:since_ns IS NULL OR +at_ns >= :since_ns)
-               AND (:until_ns IS NULL OR +at_ns < :until_ns)
-               AND (:key_id IS NULL OR key_id = :key_id)
-             ORDER BY id LIMIT :limit
-           )
-           SELECT e.id, e.body, k.key FROM page
-           JOIN events AS e ON e.id = page.id LEFT JOIN content_keys AS k ON k.id = page.id
-           ORDER BY e.id, e.at_ns, e.writer, e.seq"""
-# Sums are taken in halves of 32 bits: SQLite fails on a sum beyond 64 bits, and one absurd figure must not hide all others.
-_TOTALS = """SELECT count(*), count(*) FILTER (WHERE outcome = 'complete'),
-                    sum(input_tokens >> 32), sum(input_tokens & 0xFFFFFFFF),
-                    sum(output_tokens >> 32), sum(output_tokens & 0xFFFFFFFF),
-                    sum(cost >> 32), sum(cost & 0xFFFFFFFF),
-                    count(*) FILTER (WHERE cost IS NULL)
-             FROM requests
-             WHERE outcome IS NOT NULL
-               AND at_ns >= coalesce(:since_ns, -9223372036854775808)
-               AND (:until_ns IS NULL OR at_ns < :until_ns)
-               AND (:key_id IS NULL OR key_id = :key_id)"""
-_UNSETTLED = "SELECT id FROM requests WHERE outcome IS NULL AND at_ns < ? ORDER BY id"
-_LAST = "SELECT max(id) FROM requests"
-_KEYS = "SELECT id, digest, created_ns FROM keys ORDER BY id"
-
 
 class SQLiteStore:
     """Implements :class:`trimtab.store.base.Store`. Made by :meth:`open`; ``aclose`` commits what is waiting and lets go of the file."""
 
-    def __init__(self, path: Path, writer: Writer | None) -> None:
+    def __init__(self, path: Path, writer: Writer | None, now_ns: Callable[[], int]) -> None:
         self._path = path
         self._writer = writer
+        self._now_ns = now_ns
 
     @classmethod
     async def open(
@@ -78,53 +66,56 @@ class SQLiteStore:
         sync: Sync = "normal",
         readonly: bool = False,
         max_waiting: int = MAX_WAITING,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> SQLiteStore:
         """Open the file, creating it and bringing its tables up to date, or read-only beside a running server.
 
         ``writer`` names this process's chain and is required unless ``readonly``; a new name for each start is as good as an old one.
+        ``now_ns`` tells whether a hold has expired, and nothing else.
         Raises :class:`LedgerError`, with the next step, when the file cannot be used.
         """
         place = Path(path)
         if readonly:
             await _answer(place, _require_current)
-            return cls(place, None)
+            return cls(place, None, now_ns)
         if not writer:
             raise ValueError("a store that writes needs the name of its writer")
         db = await asyncio.to_thread(_prepare, place, sync)
-        return cls(place, Writer(db, place, writer, max_waiting))
+        return cls(place, Writer(db, place, writer, max_waiting, now_ns), now_ns)
 
     async def aclose(self) -> None:
         if self._writer is not None:
             await self._writer.aclose()
 
     def append(self, row: Row) -> asyncio.Future[None]:
-        return self._submit(row)
+        return self._submit(partial(appending, row), rows=1, patient=isinstance(row, Intent))
 
     async def add_key(self, key: StoredKey) -> None:
-        await self._submit(key)
+        await self._submit(partial(adding_key, key), rows=1)
 
-    def _submit(self, item: Row | StoredKey) -> asyncio.Future[None]:
+    def _submit(self, prepare: Prepare[_T], *, rows: int = 0, patient: bool = False) -> asyncio.Future[_T]:
         if self._writer is not None:
-            return self._writer.submit(item)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return self._writer.submit(prepare, rows=rows, patient=patient)
+        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         fail(future, LedgerError(f"The event log {self._path} was opened for reading alone."))
         return future
+
+    async def _answer(self, ask: Callable[[sqlite3.Connection], _T]) -> _T:
+        return await _answer(self._path, ask)
 
     def statistics(self) -> Statistics:
         return Statistics() if self._writer is None else self._writer.statistics()
 
     async def get(self, id: str) -> Record | None:
-        records = await _answer(self._path, lambda db: _records(db.execute(_GET, (id,))))
-        return records[0] if records else None
+        return await self._answer(lambda db: records.get(db, id))
 
     async def last(self) -> Record | None:
-        ((newest,),) = await _answer(self._path, lambda db: db.execute(_LAST).fetchall())
-        return None if newest is None else await self.get(newest)
+        return await self._answer(records.last)
 
     async def scan(self, where: Filter, *, after: str = "", limit: int = 1000) -> AsyncIterator[Record]:
         while limit > 0:
             size = min(limit, _PAGE)
-            page = await _answer(self._path, partial(_page, parameters={**_parameters(where), "after": after, "limit": size}))
+            page = await self._answer(partial(records.page, where=where, after=after, limit=size))
             for record in page:
                 yield record
             if len(page) < size:
@@ -133,28 +124,74 @@ class SQLiteStore:
             after = page[-1].intent.id
 
     async def totals(self, where: Filter) -> Totals:
-        row = await _answer(self._path, lambda db: db.execute(_TOTALS, _parameters(where)).fetchone())
-        requests, complete, *halves, unknown = (number or 0 for number in row)
-        sums = [(high << 32) + low for high, low in zip(halves[::2], halves[1::2], strict=True)]
-        return Totals(
-            requests=requests,
-            complete=complete,
-            input_tokens=sums[0],
-            output_tokens=sums[1],
-            cost=NanoUSD(sums[2]),
-            cost_unknown=unknown,
-        )
+        return await self._answer(lambda db: records.totals(db, where))
+
+    async def usage(self, where: Filter, by: tuple[Dimension, ...]) -> tuple[UsageRow, ...]:
+        return await self._answer(lambda db: usage.usage(db, where, by))
 
     async def unsettled(self, before_ns: int) -> tuple[str, ...]:
-        rows = await _answer(self._path, lambda db: db.execute(_UNSETTLED, (before_ns,)).fetchall())
-        return tuple(request for (request,) in rows)
+        return await self._answer(lambda db: records.unsettled(db, before_ns))
 
     async def verify(self) -> VerifyReport:
-        return await _answer(self._path, verify)
+        return await self._answer(audit.verify)
 
     async def keys(self) -> tuple[StoredKey, ...]:
-        rows = await _answer(self._path, lambda db: db.execute(_KEYS).fetchall())
-        return tuple(StoredKey(*row) for row in rows)
+        return await self._answer(accounts.keys)
+
+    async def change(self, *changes: Change) -> int:
+        if not changes:
+            return await self.revision()
+        return await self._submit(partial(changing, changes), rows=len(changes))
+
+    async def directory(self) -> tuple[int, tuple[Entity, ...]]:
+        return await self._answer(accounts.directory)
+
+    async def revision(self) -> int:
+        return await self._answer(accounts.revision)
+
+    async def changes(self, *, after: str = "", limit: int = 1000) -> AsyncIterator[Change]:
+        while limit > 0:
+            size = min(limit, _PAGE)
+            page = await self._answer(partial(accounts.changes, after=after, limit=size))
+            for change in page:
+                yield change
+            if len(page) < size:
+                return
+            limit -= size
+            after = page[-1].id
+
+    def reserve(self, id: str, lines: tuple[HoldLine, ...], *, expires_ns: int) -> asyncio.Future[tuple[str, ...]]:
+        return self._submit(partial(reserving, id, lines, expires_ns))
+
+    def settle(self, id: str, spent: tuple[SpendLine, ...]) -> asyncio.Future[None]:
+        return self._submit(partial(settling, id, spent))
+
+    async def spending(self, wanted: Collection[tuple[str, int]]) -> Mapping[tuple[str, int], Spending]:
+        return await self._answer(lambda db: budgets.spending(db, wanted, self._now_ns()))
+
+    async def claim_alert(self, budget: str, period_ns: int, share: float) -> bool:
+        return await self._submit(partial(claiming, budget, period_ns, share))
+
+    async def put_document(self, document: Document) -> None:
+        await self._submit(partial(putting, document))
+
+    async def swap_document(self, document: Document, expected: bytes | None) -> bool:
+        return await self._submit(partial(swapping, document, expected))
+
+    async def document(self, kind: str, id: str, *, now_ns: int) -> Document | None:
+        return await self._answer(lambda db: documents.document(db, kind, id, now_ns))
+
+    async def documents(
+        self, kind: str, *, place: str, now_ns: int, after: str = "", limit: int = 100, newest_first: bool = False
+    ) -> tuple[Document, ...]:
+        page = documents.Page(kind=kind, place=place, now_ns=now_ns, after=after, limit=limit, newest_first=newest_first)
+        return await self._answer(lambda db: documents.documents(db, page))
+
+    async def remove_document(self, kind: str, id: str) -> bool:
+        return await self._submit(partial(removing, kind, id))
+
+    async def expire_documents(self, now_ns: int) -> int:
+        return await self._submit(partial(expiring, now_ns))
 
 
 def _prepare(path: Path, sync: Sync) -> sqlite3.Connection:
@@ -190,17 +227,3 @@ async def _answer(path: Path, ask: Callable[[sqlite3.Connection], _T]) -> _T:
             raise explain(error, path) from error
 
     return await asyncio.to_thread(work)
-
-
-def _parameters(where: Filter) -> dict[str, int | str | None]:
-    return {"since_ns": where.since_ns, "until_ns": where.until_ns, "key_id": where.key_id}
-
-
-def _page(db: sqlite3.Connection, parameters: Mapping[str, int | str | None]) -> list[Record]:
-    return _records(db.execute(_SCAN, parameters))
-
-
-def _records(rows: Iterable[tuple[str, bytes, bytes | None]]) -> list[Record]:
-    """Rows come ordered by id. A key that was forgotten leaves an empty one."""
-    groups = (join([decode(body, key or b"") for _, body, key in group]) for _, group in groupby(rows, key=itemgetter(0)))
-    return [record for record in groups if record is not None]

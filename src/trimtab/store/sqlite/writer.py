@@ -1,7 +1,8 @@
 """The one thread of this process that writes, and the queue in front of it.
 
-The event loop hands rows over and goes on; it neither encodes nor hashes nor waits. The thread takes everything that is waiting, commits
-it as one group and wakes the loop once for all of it. A group that fails leaves nothing behind, and the thread lives on.
+The event loop hands writes over and goes on; it neither encodes nor hashes nor waits. The thread takes everything that is waiting, commits
+it as one group and wakes the loop once for all of it. A group that fails leaves nothing behind, and the thread lives on. What a write is
+stands in ``writes``.
 """
 
 from __future__ import annotations
@@ -10,17 +11,15 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 
 from trimtab.core.errors import LedgerError
-from trimtab.core.record import Intent, Row
-from trimtab.store.base import Statistics, StoredKey
-from trimtab.store.rows import Entry, encode
-from trimtab.store.sqlite.commit import Verdicts, commit
+from trimtab.store.base import Statistics
 from trimtab.store.sqlite.connection import explain
+from trimtab.store.sqlite.writes.group import Job, Prepare, T, Write, commit, fail
 
 _CHECKPOINT_EVERY = 4_000
 """Rows between two moves of the WAL into the file: some ten megabytes. Fewer moves mean fewer groups that wait for one."""
@@ -37,19 +36,25 @@ _COMPANY_SECONDS = 0.001
 _FAILING_SECONDS = 10.0
 """How long a failed group counts as a sign that the next one would fail, too."""
 
-_Handed = tuple[Row | StoredKey, "asyncio.Future[None]"]
-
 
 class Writer:
     """``submit``, ``statistics`` and ``aclose`` belong to the event loop that made the writer, ``_run`` and what it calls to the thread."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path, name: str, max_waiting: int) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        path: Path,
+        name: str,
+        max_waiting: int,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._db = db
         self._path = path
         self._name = name
         self._max_waiting = max_waiting
+        self._now_ns = now_ns
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Handed | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Job, bool] | None] = SimpleQueue()
         self._waiting = self._rows = self._groups = self._failed = 0
         self._closed = self._busy = False
         self._broken_at: float | None = None
@@ -58,8 +63,9 @@ class Writer:
         self._thread = Thread(target=self._run, name=f"trimtab-ledger-{name}", daemon=True)
         self._thread.start()
 
-    def submit(self, item: Row | StoredKey) -> asyncio.Future[None]:
-        future = self._loop.create_future()
+    def submit(self, prepare: Prepare[T], *, rows: int = 0, patient: bool = False) -> asyncio.Future[T]:
+        """Hand over a write that brings so many ``rows`` of the log. A ``patient`` one waits a moment for company."""
+        future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             self._failed += 1
             fail(future, LedgerError("The event log is closed."))
@@ -74,7 +80,7 @@ class Writer:
             )
         else:
             self._waiting += 1
-            self._queue.put((item, future))
+            self._queue.put((Write(prepare, rows, future), patient))
         return future
 
     def statistics(self) -> Statistics:
@@ -95,52 +101,54 @@ class Writer:
 
     def _turn(self) -> bool:
         """One group. False once the writer was closed. A method of its own, so that an idle thread holds no rows."""
-        handed, ended = self._everything_waiting()
-        self._busy = len(handed) >= _BUSY
-        if handed:
-            verdicts = self._write([item for item, _ in handed])
+        jobs, ended = self._everything_waiting()
+        self._busy = len(jobs) >= _BUSY
+        if jobs:
+            self._write(jobs)
             # A loop that is gone has nobody left who waits.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._settle, [future for _, future in handed], verdicts)
-            self._checkpoint(len(handed))
+                self._loop.call_soon_threadsafe(self._settle, jobs)
+            self._checkpoint(len(jobs))
         return not ended
 
-    def _everything_waiting(self) -> tuple[list[_Handed], bool]:
-        handed: list[_Handed] = []
+    def _everything_waiting(self) -> tuple[list[Job], bool]:
+        jobs: list[Job] = []
         patience: float | None = None
         while True:
             try:
-                item = self._queue.get(timeout=patience)
+                handed = self._queue.get(timeout=patience)
             except Empty:
-                return handed, False
-            if item is None:
-                return handed, True
-            handed.append(item)
+                return jobs, False
+            if handed is None:
+                return jobs, True
+            job, patient = handed
+            jobs.append(job)
             if self._busy:
                 self._busy = False
                 time.sleep(_GATHER_SECONDS)
             if not self._queue.empty():
                 patience = None
-            elif isinstance(item[0], Intent) and patience is None:
+            elif patient and patience is None:
                 patience = _COMPANY_SECONDS
             else:
-                return handed, False
+                return jobs, False
 
-    def _write(self, items: Sequence[Row | StoredKey]) -> Verdicts:
-        encoded = [_encoded(item) for item in items]
-        good = [item for item in encoded if not isinstance(item, LedgerError)]
+    def _write(self, jobs: Sequence[Job]) -> None:
         try:
-            verdicts = commit(self._db, self._name, good)
+            for job in jobs:
+                job.prepare()
+            commit(self._db, self._name, self._now_ns, jobs)
         except sqlite3.Error as error:
             self._broken_at = time.monotonic()
             # One error for each waiting future: raised twice, the same object would gather both tracebacks.
-            return [explain(error, self._path) for _ in items]
+            for job in jobs:
+                job.fail(explain(error, self._path))
         except Exception as error:  # The thread must outlive any defect: whoever waits for a dead thread waits for ever.
-            return [LedgerError(f"The event log {self._path}: {type(error).__name__} ({error}).") for _ in items]
-        if None in verdicts:  # something was kept; a group of refusals alone shows nothing about the disk
-            self._broken_at = None
-        kept = iter(verdicts)
-        return [item if isinstance(item, LedgerError) else next(kept) for item in encoded]
+            for job in jobs:
+                job.fail(LedgerError(f"The event log {self._path}: {type(error).__name__} ({error})."))
+        else:
+            if any(job.refused() is None for job in jobs):  # a group of refusals alone shows nothing about the disk
+                self._broken_at = None
 
     def _checkpoint(self, rows: int) -> None:
         """Move the WAL into the file, after the rows' owners were told: nobody waits for this but the next group."""
@@ -151,30 +159,13 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def _settle(self, futures: Sequence[asyncio.Future[None]], verdicts: Verdicts) -> None:
+    def _settle(self, jobs: Sequence[Job]) -> None:
         self._groups += 1
-        self._waiting -= len(futures)
-        for future, verdict in zip(futures, verdicts, strict=True):
-            if verdict is not None:
-                self._failed += 1
-                fail(future, verdict)
-            else:
-                self._rows += 1
-                if not future.done():
-                    future.set_result(None)
-
-
-def fail(future: asyncio.Future[None], error: LedgerError) -> None:
-    """Let the future raise ``error`` in whoever awaits it, and stay silent when nobody does: the statistics have counted it."""
-    if not future.done():
-        future.set_exception(error)
-        future.exception()
-
-
-def _encoded(item: Row | StoredKey) -> Entry | StoredKey | LedgerError:
-    if isinstance(item, StoredKey):
-        return item
-    try:
-        return encode(item)
-    except LedgerError as error:
-        return error
+        self._waiting -= len(jobs)
+        for job in jobs:
+            match job.refused():
+                case None:
+                    self._rows += job.rows
+                case LedgerError():
+                    self._failed += 1
+            job.settle()

@@ -51,7 +51,8 @@ def decode_request(body: bytes, *, to_count: bool = False) -> Request:
     tool_choice = wire.tool_choice
     output = _output(wire.output_config, extras)
     thinking = wire.thinking
-    if thinking is not None and (thinking.type not in ("enabled", "disabled") or thinking.display is not None):
+    if thinking is not None and (thinking.type != "enabled" or thinking.display is not None):
+        # To say that there be none is this protocol's default in words; elsewhere a model may think unasked.
         extras.append("thinking")
     system = parts.content(wire.system, "system") if wire.system else ()
     return Request(

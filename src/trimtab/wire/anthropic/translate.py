@@ -26,7 +26,7 @@ from trimtab.core.messages import (
     ToolCall,
     ToolResult,
 )
-from trimtab.wire.body import Losses, message_paths, tool_id
+from trimtab.wire.body import Losses, arguments_object, message_paths, tool_id
 
 DEFAULT_MAX_TOKENS = 4096
 
@@ -35,7 +35,6 @@ Block = Json | Raw
 
 _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 _NO_PARAMETERS: Json = {"type": "object", "properties": {}}
-_NO_ARGUMENTS = ("", "null")
 
 
 def encode_request(request: Request, model: str) -> tuple[bytes, tuple[str, ...]]:
@@ -139,14 +138,11 @@ class _Translation:
 
     def _arguments(self, call: ToolCall, at: str) -> object:
         """The arguments as the object that the protocol wants; text that is none goes along as one string, and is named."""
-        if call.arguments.strip() in _NO_ARGUMENTS:
-            return {}
-        try:
-            fields = msgspec.json.decode(call.arguments, type=dict[str, Raw])
-        except (msgspec.DecodeError, RecursionError):
+        found = arguments_object(call.arguments)
+        if found is None:
             self._losses.add(f"{at}.arguments")
             return {"arguments": call.arguments}
-        return Raw(call.arguments) if fields else {}
+        return found
 
     def _tool_result(self, result: ToolResult, at: str) -> Block:
         block: Json = {"type": "tool_result", "tool_use_id": tool_id(result.id)}

@@ -126,6 +126,9 @@ class _Translation:
             return results
         role = "user" if message.role == "tool" else message.role
         spoken = self._assistant(beside) if role == "assistant" else self._spoken(role, beside)
+        if not self._own and spoken["content"] == "" and "tool_calls" not in spoken and _holds_no_text(message):
+            # Of thinking alone, or of what a provider's own tool said, nothing is left here.
+            return results
         if message.name is not None:
             spoken["name"] = message.name
         return [*results, spoken]
@@ -197,6 +200,10 @@ class _Translation:
         # The protocol wants a name with inline data.
         file["filename"] = part.name if part.name is not None or self._own else "document.pdf"
         return {"type": "file", "file": {key: value for key, value in file.items() if value is not None}}
+
+
+def _holds_no_text(message: Message) -> bool:
+    return bool(message.parts) and not any(isinstance(part, Text | Refusal) for part in message.parts)
 
 
 def _text(part: Part) -> Json:

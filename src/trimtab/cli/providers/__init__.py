@@ -1,0 +1,5 @@
+"""``trimtab providers``: which there are, and what works behind one."""
+
+from trimtab.cli.providers.verbs import providers
+
+__all__ = ["providers"]

@@ -1,0 +1,253 @@
+"""All accounts at one revision, with what follows from them worked out once: what a place allows, what a key may reach, who holds what.
+
+A snapshot and never a store: it is built from entities, reads no clock, and does not know by which rules entities come to be. Every doubt
+closes a door: a place without the place above it, an owner that is not there, take no requests.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from msgspec import Struct
+
+from trimtab.core.accounts import (
+    NO_LIMITS,
+    ROOT,
+    Budget,
+    Entity,
+    Grant,
+    Limits,
+    Place,
+    Role,
+    Scope,
+    ServiceAccount,
+    User,
+    VirtualKey,
+    holder_of,
+    key_of,
+    parent_of,
+)
+from trimtab.engine.access.edits import Edit
+
+E = TypeVar("E", bound=Entity)
+_KINDS: Mapping[type, str] = {
+    Place: "place",
+    User: "user",
+    ServiceAccount: "service_account",
+    Grant: "grant",
+    VirtualKey: "key",
+    Budget: "budget",
+}
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What holds at a place: what it and every place above it allow together.
+
+    ``limits`` are the tightest figures of the chain. ``chain`` has each place that a request from here counts for, nearest first, with
+    that place's own limits. ``barred`` says why nothing here takes requests; empty when nothing is against it.
+    """
+
+    place: Place
+    scope: Scope
+    limits: Limits
+    chain: tuple[tuple[str, Limits], ...]
+    barred: str = ""
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """A key as a request meets it. ``scope`` and ``limits`` are what the key and its places leave together.
+
+    ``barred`` says why the key opens nothing, whatever the time: a closed place, an owner who is disabled. Whether the key itself was
+    revoked or has expired depends on the time: :meth:`opens` answers both.
+    """
+
+    key: VirtualKey
+    scope: Scope
+    limits: Limits
+    chain: tuple[tuple[str, Limits], ...]
+    barred: str = ""
+
+    def opens(self, now_ns: int) -> bool:
+        return not self.barred and self.key.opens(now_ns)
+
+
+class Directory(Struct, frozen=True, eq=False, kw_only=True):
+    """``by_digest`` is the hot path's only look-up.
+
+    ``held`` has the grants by holder as they were given; :meth:`rights` are those that count. ``owned`` has the keys by owner, ``budgets``
+    are by what they are over. ``by_email`` folds case.
+    """
+
+    revision: int
+    entities: Mapping[tuple[str, str], Entity]
+    standings: Mapping[str, Standing]
+    holders: Mapping[str, Holder]
+    by_digest: Mapping[bytes, Holder]
+    held: Mapping[str, tuple[Grant, ...]]
+    owned: Mapping[str, tuple[VirtualKey, ...]]
+    budgets: Mapping[str, tuple[Budget, ...]]
+    by_subject: Mapping[str, User]
+    by_email: Mapping[str, User]
+
+    def all(self, kind: type[E]) -> Iterator[E]:
+        return (entity for entity in self.entities.values() if isinstance(entity, kind))
+
+    def find(self, kind: type[E], id: str) -> E | None:
+        found = self.entities.get((_KINDS[kind], id))
+        return found if isinstance(found, kind) else None
+
+    def now(self, kind: type[E], id: str) -> E:
+        """What is known to be there."""
+        found = self.find(kind, id)
+        if found is None:
+            raise LookupError(f"there is no {kind.__name__} {id}")
+        return found
+
+    def barred(self, holder: str, now_ns: int) -> str:
+        """Why ``holder`` has no rights at all just now; empty when they have those that they were granted."""
+        kind, _, id = holder.partition(":")
+        if kind != "key":
+            return _owner_barred(self.entities, self.standings, holder)
+        found = self.holders.get(id)
+        if found is None:
+            return f"{holder} is not there"
+        if found.key.revoked_ns is not None:
+            return "it was revoked"
+        return found.barred or ("" if found.key.opens(now_ns) else "it has expired")
+
+    def rights(self, holder: str, now_ns: int) -> tuple[Grant, ...]:
+        """The grants that ``holder`` can use: none while barred, and none that were given at a place that is closed by now.
+
+        A service account has no other way to act than its keys, so they carry its grants beside their own. A person signs in to act:
+        their keys carry only what was granted to the key itself.
+        """
+        if self.barred(holder, now_ns):
+            return ()
+        grants = self.held.get(holder, ())
+        key = self.find(VirtualKey, holder.removeprefix("key:")) if holder.startswith("key:") else None
+        if key is not None and key.owner.startswith("service_account:"):
+            grants += self.held.get(key.owner, ())
+        return tuple(grant for grant in grants if self.is_open(grant.place))
+
+    def felt_at(self, holder: str) -> frozenset[str]:
+        """Every place where ``holder`` was given a role or owns a key."""
+        granted, owned = self.held.get(holder, ()), self.owned.get(holder, ())
+        return frozenset(grant.place for grant in granted) | frozenset(key.place for key in owned)
+
+    def is_open(self, place: str) -> bool:
+        standing = self.standings.get(place)
+        return standing is not None and not standing.barred
+
+    def everybody(self) -> Iterator[str]:
+        """Whoever could hold a right."""
+        return (holder_of(entity) for entity in self.entities.values() if isinstance(entity, User | ServiceAccount | VirtualKey))
+
+    def admins(self, now_ns: int) -> Iterator[tuple[str, bool]]:
+        """Who can administer the whole installation, and whether that lasts: a key that expires, or a person who has never signed in, may
+        be of no help tomorrow. Service accounts are counted by their keys."""
+        for holder in self.everybody():
+            if any(grant.role is Role.ADMIN and grant.place == ROOT for grant in self.rights(holder, now_ns)):
+                match self.entities[_known_by(holder)]:
+                    case VirtualKey(expires_ns=expires_ns):
+                        yield holder, expires_ns is None
+                    case User(subject=subject):
+                        yield holder, bool(subject)
+
+    def after(self, edits: Iterable[Edit], revision: int | None = None) -> Directory:
+        entities = dict(self.entities)
+        for edit in edits:
+            if edit.action == "put":
+                entities[key_of(edit.entity)] = edit.entity
+            else:
+                entities.pop(key_of(edit.entity), None)
+        return build(self.revision if revision is None else revision, entities.values())
+
+
+def build(revision: int, entities: Iterable[Entity]) -> Directory:
+    """The installation itself is always there, whether it has an entity or not."""
+    root = Place(path=ROOT)
+    known = {key_of(entity): entity for entity in (root, *entities)}
+    standings = _standings(entity for entity in known.values() if isinstance(entity, Place))
+    held: defaultdict[str, tuple[Grant, ...]] = defaultdict(tuple)
+    owned: defaultdict[str, tuple[VirtualKey, ...]] = defaultdict(tuple)
+    budgets: defaultdict[str, tuple[Budget, ...]] = defaultdict(tuple)
+    holders: dict[str, Holder] = {}
+    people: list[User] = []
+    for entity in known.values():
+        match entity:
+            case Grant():
+                held[entity.holder] += (entity,)
+            case Budget():
+                budgets[entity.of] += (entity,)
+            case VirtualKey():
+                owned[entity.owner] += (entity,)
+                holders[entity.id] = _holder(entity, known, standings)
+            case User():
+                people.append(entity)
+    return Directory(
+        revision=revision,
+        entities=known,
+        standings=standings,
+        holders=holders,
+        by_digest={holder.key.digest: holder for holder in holders.values()},
+        held=dict(held),
+        owned=dict(owned),
+        budgets=dict(budgets),
+        by_subject={user.subject: user for user in people if user.subject},
+        by_email={user.email.casefold(): user for user in people if user.email},
+    )
+
+
+def _standings(places: Iterable[Place]) -> dict[str, Standing]:
+    standings: dict[str, Standing] = {}
+    for place in sorted(places, key=lambda place: place.path):  # a path sorts behind those it begins with
+        closed = f"the place {place.path or 'of the whole installation'} is closed" if place.closed else ""
+        above = standings.get(parent_of(place.path)) if place.path else None
+        if above is not None:
+            standings[place.path] = Standing(
+                place=place,
+                scope=place.scope.meet(above.scope),
+                limits=place.limits.meet(above.limits),
+                chain=((place.path, place.limits), *above.chain),
+                barred=above.barred or closed,
+            )
+        else:
+            orphan = f"the place above {place.path} is not there" if place.path else ""
+            standings[place.path] = Standing(
+                place=place, scope=place.scope, limits=place.limits, chain=((place.path, place.limits),), barred=orphan or closed
+            )
+    return standings
+
+
+def _holder(key: VirtualKey, known: Mapping[tuple[str, str], Entity], standings: Mapping[str, Standing]) -> Holder:
+    standing = standings.get(key.place)
+    if standing is None:
+        nothing = Scope(models=frozenset(), tiers=frozenset(), zones=frozenset())
+        return Holder(key=key, scope=nothing, limits=NO_LIMITS, chain=(), barred=f"the place {key.place} is not there")
+    return Holder(
+        key=key,
+        scope=key.scope.meet(standing.scope),
+        limits=key.limits.meet(standing.limits),
+        chain=standing.chain,
+        barred=standing.barred or (_owner_barred(known, standings, key.owner) if key.owner else ""),
+    )
+
+
+def _owner_barred(known: Mapping[tuple[str, str], Entity], standings: Mapping[str, Standing], owner: str) -> str:
+    match known.get(_known_by(owner)):
+        case User(disabled=disabled):
+            return f"{owner} is disabled" if disabled else ""
+        case ServiceAccount(place=place, disabled=disabled):
+            home = standings.get(place)
+            if home is None:
+                return f"the place {place} is not there"
+            return f"{owner} is disabled" if disabled else home.barred
+        case _:
+            return f"{owner} is not there"
+
+
+def _known_by(holder: str) -> tuple[str, str]:
+    kind, _, id = holder.partition(":")
+    return kind, id

@@ -1,0 +1,28 @@
+"""Batches: many requests handed in at once, run one by one while nobody else needs the room.
+
+A queue of our own, in the store and in one folder beside it, for both protocols. It knows nothing of HTTP, nor of how either protocol shows
+a batch.
+"""
+
+from trimtab.engine.batches.desk import Desk
+from trimtab.engine.batches.files import Files
+from trimtab.engine.batches.opening import Around, batching, carriage_of
+from trimtab.engine.batches.queue import Queue
+from trimtab.engine.batches.running import Carriage, Carrier, Runner, Shop
+from trimtab.engine.batches.values import Batch, KeptFile, Status
+
+__all__ = [
+    "Around",
+    "Batch",
+    "Carriage",
+    "Carrier",
+    "Desk",
+    "Files",
+    "KeptFile",
+    "Queue",
+    "Runner",
+    "Shop",
+    "Status",
+    "batching",
+    "carriage_of",
+]

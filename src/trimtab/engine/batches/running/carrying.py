@@ -1,0 +1,261 @@
+"""Lines that a provider's own batch carries, at its discount: handed over together, looked after, and collected.
+
+What was handed over stands in a file of the batch's own, so that whoever holds the lease later collects it. Each line has its own
+record: the intent is committed before anything is sent, the outcome comes with the answer. A crash between a provider's yes and our note
+of it leaves those lines with an intent and no outcome, and they run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from trimtab.core.catalog import Deployment
+from trimtab.core.decision import Decision
+from trimtab.core.errors import EgressRefused, FailureKind, ProviderError, RefusalError, RequestError
+from trimtab.core.events import Frame
+from trimtab.core.messages import Request
+from trimtab.core.record import Attempt, Intent, Outcome, OutcomeKind
+from trimtab.core.units import Usage
+from trimtab.engine.batches.running.answer import errored, question_of
+from trimtab.engine.batches.values import Batch
+from trimtab.engine.caller import Caller
+from trimtab.engine.gateway import Gateway
+from trimtab.engine.limits.purse import targets
+from trimtab.engine.recorder import AttemptLog, Entry, Recorder
+from trimtab.providers import BatchAnswer, BatchLine, BatchProvider
+from trimtab.wire.batches import Ending, Line, Result, written
+
+_MOST_LINES = 10_000
+_MOST_BYTES = 64 << 20
+_HOLD_SECONDS = 30 * 3600
+"""Longer than a provider takes for a batch."""
+
+
+class Carrier(Struct, frozen=True):
+    """A deployment whose provider takes batches, with the price of a line there."""
+
+    deployment: Deployment
+    batches: BatchProvider
+
+
+class Handed(Struct, frozen=True):
+    """A batch at a provider. ``records`` has, by request id, number and custom id of the line here."""
+
+    deployment: str
+    upstream: str
+    records: dict[str, tuple[int, str]]
+    is_over: bool = False
+    """Everything that came of it was collected, or given up."""
+
+
+class Carriage(Struct, frozen=True, kw_only=True):
+    """``carriers`` are by deployment."""
+
+    carriers: Mapping[str, Carrier]
+    gateway: Gateway
+
+    @property
+    def recorder(self) -> Recorder:
+        return self.gateway.recorder
+
+
+class _Ready(Struct, frozen=True):
+    entry: Entry
+    number: int
+    custom_id: str
+    request: Request
+
+
+class Carrying:
+    """One batch's lines at providers. ``path`` is where what was handed over is written down."""
+
+    def __init__(self, carriage: Carriage, batch: Batch, path: Path) -> None:
+        self._carriage = carriage
+        self._batch = batch
+        self._path = path
+        self._handed: dict[str, Handed] = {}
+        self._is_held_back = False
+        """A budget or a rate said no: what comes behind waits for it where all lines do."""
+        self.was_offered = path.exists()
+        if self.was_offered:
+            for raw in path.read_bytes().split(b"\n")[:-1]:
+                one = msgspec.json.decode(raw, type=Handed)
+                self._handed[one.upstream] = one
+
+    @property
+    def open(self) -> list[Handed]:
+        return [one for one in self._handed.values() if not one.is_over]
+
+    def numbers(self) -> set[int]:
+        """The lines that nobody else should run."""
+        return {number for one in self.open for number, _ in one.records.values()}
+
+    def _note(self, one: Handed) -> None:
+        self._handed[one.upstream] = one
+        with self._path.open("ab") as file:
+            file.write(written(one))
+
+    # -- handing over
+
+    async def offer(self, lines: Iterable[tuple[int, Line]], caller: Caller) -> None:
+        """Hand over every line whose first choice is a carrier. From the first on that a budget or a rate refuses, lines stay behind."""
+        self._path.touch(mode=0o600)
+        self.was_offered = True
+        ready: dict[str, list[_Ready]] = {}
+        sizes: dict[str, int] = {}
+        for number, line in lines:
+            one = await self._ready(number, line, caller)
+            if self._is_held_back:
+                break
+            if one is None:
+                continue
+            id = one.entry.decision.plan[0].deployment
+            ready.setdefault(id, []).append(one)
+            sizes[id] = sizes.get(id, 0) + len(one.request.native)
+            if len(ready[id]) == _MOST_LINES or sizes[id] > _MOST_BYTES:
+                await self._submit(self._carriage.carriers[id], ready.pop(id))
+                sizes[id] = 0
+        for id, some in ready.items():
+            await self._submit(self._carriage.carriers[id], some)
+
+    async def _ready(self, number: int, line: Line, caller: Caller) -> _Ready | None:
+        try:
+            request = question_of(self._batch, line)
+            decision = self._carriage.gateway.consider(request, caller)
+        except RequestError:
+            return None  # it will be told when the line runs by itself
+        await asyncio.sleep(0)  # thousands of these in a row would hold up everybody else
+        carrier = self._first_choice(decision)
+        if carrier is None or not carrier.batches.takes(request):
+            return None
+        request = replace(request, sensitivity=decision.signals.sensitivity)
+        entry = self._carriage.recorder.open(request, caller, decision)
+        tokens = decision.signals.input_tokens + decision.signals.output_tokens
+        try:
+            async with self._carriage.gateway.rates.entered(caller.chain, tokens):
+                await entry.begin(carrier.deployment, _HOLD_SECONDS)
+        except RefusalError:
+            self._is_held_back = True
+            return None
+        return _Ready(entry, number, line.custom_id, request)
+
+    def _first_choice(self, decision: Decision) -> Carrier | None:
+        return self._carriage.carriers.get(decision.plan[0].deployment) if decision.plan else None
+
+    async def _submit(self, carrier: Carrier, some: list[_Ready]) -> None:
+        for one in some:
+            await one.entry.intent_kept()
+        try:
+            upstream = await carrier.batches.submit(carrier.deployment, [BatchLine(one.entry.id, one.request) for one in some])
+        except (ProviderError, EgressRefused) as error:
+            failure = error if isinstance(error, ProviderError) else _not_sent()
+            for one in some:  # they run by themselves
+                one.entry.end(AttemptLog(carrier.deployment, self._carriage.recorder.clock, 0), failure)
+                one.entry.close(OutcomeKind.FAILED, error.code)
+            return
+        records = {one.entry.id: (one.number, one.custom_id) for one in some}
+        await asyncio.to_thread(self._note, Handed(carrier.deployment.id, upstream, records))
+
+    # -- collecting
+
+    async def collect(self, caller: Caller, keep: Callable[[Result], Awaitable[None]]) -> None:
+        """Give ``keep`` the results of everything that has ended. Lines that the provider did not get to are open again.
+
+        Raises :class:`ProviderError` where the provider cannot be asked just now.
+        """
+        for handed in self.open:
+            carrier = self._carriage.carriers.get(handed.deployment)
+            if carrier is None or not await carrier.batches.has_ended(carrier.deployment, handed.upstream):
+                continue
+            left = dict(handed.records)
+            async for one in carrier.batches.answers(carrier.deployment, handed.upstream):
+                if one.id in left:
+                    number, custom_id = left.pop(one.id)
+                    await self._settle(carrier, one.id, one.answer, caller)
+                    result = self._result(one, number, custom_id)
+                    if result is not None:
+                        await keep(result)
+            for id in left:
+                await self._settle(carrier, id, _unanswered(), caller)
+            await asyncio.to_thread(self._note, replace(handed, is_over=True))
+
+    def _result(self, one: BatchAnswer, number: int, custom_id: str) -> Result | None:
+        """``None`` for a line that is to run by itself: the provider, and not the request, is to blame."""
+        if isinstance(one.answer, Frame):
+            return Result(number, custom_id, Ending.SUCCEEDED, 200, one.id, Raw(one.answer.native))
+        if not one.answer.kind.clients_fault:
+            return None
+        one.answer.decision_id = one.id
+        return errored(self._batch, custom_id, number, one.answer)
+
+    async def cancel(self) -> None:
+        for handed in self.open:
+            carrier = self._carriage.carriers.get(handed.deployment)
+            if carrier is not None:
+                await carrier.batches.cancel(carrier.deployment, handed.upstream)
+
+    async def give_up(self, caller: Caller) -> None:
+        """Nobody knows what the provider did with what is still open, nor what it cost."""
+        for handed in self.open:
+            carrier = self._carriage.carriers.get(handed.deployment)
+            for id in handed.records if carrier is not None else ():
+                await self._settle(carrier, id, None, caller)
+            await asyncio.to_thread(self._note, replace(handed, is_over=True))
+
+    async def _settle(self, carrier: Carrier | None, id: str, answer: Frame | ProviderError | None, caller: Caller) -> None:
+        """The outcome of a line whose intent is in the ledger since it was handed over, perhaps by another process."""
+        recorder = self._carriage.recorder
+        record = await recorder.ledger.get(id)
+        if carrier is None or record is None or record.outcome is not None:
+            return
+        intent, now = record.intent, recorder.clock.time_ns()
+        log = AttemptLog(carrier.deployment, recorder.clock, intent.decision.signals.input_tokens)
+        if isinstance(answer, Frame):
+            log.see(answer)
+        attempt = log.end(answer if isinstance(answer, ProviderError) else None)
+        attempt = replace(attempt, started_ns=intent.at_ns, total_us=(now - intent.at_ns) // 1000)
+        if answer is None:
+            attempt = replace(attempt, usage=Usage(), cost=None)
+        kind = (
+            OutcomeKind.COMPLETE if isinstance(answer, Frame) else OutcomeKind.CANCELLED if answer is None else OutcomeKind.FAILED
+        )
+        outcome = Outcome(
+            id=id,
+            at_ns=now,
+            kind=kind,
+            attempts=(attempt,),
+            usage=attempt.usage,
+            cost=attempt.cost,
+            error=attempt.detail or attempt.failure or "",
+        )
+        recorder.metrics.record_attempt(attempt)
+        recorder.metrics.record_request(kind, intent.decision.ask.dialect)
+        kept = recorder.ledger.append(outcome)
+        for observe in recorder.observers:
+            observe(intent, outcome, caller.trace)
+        budgets = recorder.purse.over(targets(intent.place, caller.line or caller.key_id, intent.tags))
+        recorder.purse.settle(id, budgets, _spent(attempt, intent, carrier.deployment), at_ns=intent.at_ns)
+        await kept
+
+
+def _spent(attempt: Attempt, intent: Intent, deployment: Deployment) -> int:
+    """What a budget is charged: the cost, or what was expected where nobody knows it."""
+    if attempt.cost is not None:
+        return attempt.cost
+    signals = intent.decision.signals
+    expected = Usage(input=signals.input_tokens, output=signals.output_tokens)
+    return (deployment.price.cost(expected) or 0) if deployment.price else 0
+
+
+def _not_sent() -> ProviderError:
+    return ProviderError(FailureKind.UNKNOWN, "Not sent.", detail="egress_refused")
+
+
+def _unanswered() -> ProviderError:
+    return ProviderError(FailureKind.TRANSIENT, "The batch ended without it.", upstream_status=503, detail="batch_unanswered")

@@ -1,0 +1,46 @@
+"""A queue of waiters in which nobody's flood delays anybody else: tenants take turns, and within a tenant first come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+
+
+class FairQueue:
+    """Round robin over tenants (Nagle, RFC 970). ``size`` counts those who still wait."""
+
+    def __init__(self) -> None:
+        self._turns: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self.size = 0
+
+    def join(self, tenant: str) -> asyncio.Future[None]:
+        """A place at the end of the tenant's line. Whoever gives up calls :meth:`leave`."""
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.setdefault(tenant, deque()).append(place)
+        self.size += 1
+        return place
+
+    def leave(self, tenant: str, place: asyncio.Future[None]) -> None:
+        line = self._turns.get(tenant)
+        if line is not None and place in line:
+            line.remove(place)
+            self.size -= 1
+            if not line:
+                del self._turns[tenant]
+
+    def peek(self) -> asyncio.Future[None] | None:
+        """Whose turn it is."""
+        return next(iter(self._turns.values()))[0] if self._turns else None
+
+    def call(self) -> bool:
+        """Wake the one whose turn it is; their tenant's next turn comes after all others'. False when nobody waits."""
+        while self._turns:
+            tenant, line = self._turns.popitem(last=False)
+            place = line.popleft()
+            self.size -= 1
+            if line:
+                self._turns[tenant] = line
+            if not place.done():
+                place.set_result(None)
+                return True
+        return False

@@ -1,0 +1,19 @@
+"""The doors that models answer through: one ASGI endpoint per protocol. They decide nothing and retry nothing."""
+
+from trimtab.server.doors.completion import Completion
+from trimtab.server.doors.counting import CountTokens
+from trimtab.server.doors.door import Door, House, public_error
+from trimtab.server.doors.gemini import GeminiDoor
+from trimtab.server.doors.responses import KeptResponse, ResponsesDoor, Shelf
+
+__all__ = [
+    "Completion",
+    "CountTokens",
+    "Door",
+    "GeminiDoor",
+    "House",
+    "KeptResponse",
+    "ResponsesDoor",
+    "Shelf",
+    "public_error",
+]

@@ -1,0 +1,18 @@
+"""Anthropic's ``count_tokens``, counted here: an estimate by our own tokeniser that sends nothing anywhere."""
+
+from __future__ import annotations
+
+from starlette.types import Receive, Send
+
+from trimtab.server.doors.door import Asked, Door, House, send_json
+from trimtab.wire import AnthropicMessages
+
+
+class CountTokens(Door):
+    def __init__(self, house: House, codec: AnthropicMessages) -> None:
+        super().__init__(house, codec)
+        self._counts = codec
+
+    async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
+        decision = self.gateway.consider(self._counts.decode_count_request(asked.body), asked.caller)
+        await send_json(send, 200, self._counts.encode_count(decision.signals.input_tokens))

@@ -1,0 +1,171 @@
+"""Sign-ins that are under way, and sessions: what a browser holds, and the little that the store has to know of it.
+
+A browser holds random tokens. The store has their digests alone, so that whoever reads its file signs in as nobody; all else that a
+sign-in needs is derived from what the browser brings back. A sign-in can be taken up once, over all processes, since a document can be
+removed once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from base64 import urlsafe_b64encode
+
+import msgspec
+from msgspec import Struct
+
+from trimtab.core.errors import LedgerError
+from trimtab.core.units import Clock
+from trimtab.server.admin.who import Session
+from trimtab.store import Document, Documents
+
+ATTEMPT_SECONDS = 600
+"""How long somebody may take at the provider."""
+
+_TOUCH_SECONDS = 60.0
+_SECOND = 1_000_000_000
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def new_token() -> str:
+    """256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def is_token(text: str | None) -> bool:
+    return text is not None and _TOKEN.fullmatch(text) is not None
+
+
+def derived(token: str, purpose: str) -> str:
+    """256 bits that tell nothing of ``token``, another 256 for every purpose."""
+    return urlsafe_b64encode(hmac.digest(token.encode(), purpose.encode(), "sha256")).rstrip(b"=").decode()
+
+
+class Attempt(Struct, frozen=True):
+    """A sign-in under way. ``challenge`` is of RFC 7636, S256."""
+
+    state: str
+    nonce: str
+    verifier: str
+    next: str
+
+    @property
+    def challenge(self) -> str:
+        return urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+class _Attempted(Struct):
+    next: str
+
+
+class _Kept(Struct):
+    ends_ns: int
+    seen_ns: int
+
+
+_ATTEMPTED = msgspec.json.Decoder(_Attempted)
+_KEPT = msgspec.json.Decoder(_Kept)
+
+
+class Attempts:
+    """``browser`` is what the browser holds in a cookie: of several sign-ins in one browser, each has its own ``state``."""
+
+    def __init__(self, store: Documents, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def begin(self, browser: str, next: str) -> Attempt:
+        attempt = _attempt(browser, new_token(), next)
+        now_ns = self._clock.time_ns()
+        await self._store.put_document(
+            Document(
+                kind="sign_in",
+                id=_attempt_id(browser, attempt.state),
+                created_ns=now_ns,
+                expires_ns=now_ns + ATTEMPT_SECONDS * _SECOND,
+                body=msgspec.json.encode(_Attempted(next)),
+            )
+        )
+        return attempt
+
+    async def take(self, browser: str, state: str) -> Attempt | None:
+        """The sign-in that this browser began, once; ``None`` when there is none, or not any more."""
+        id = _attempt_id(browser, state)
+        found = await self._store.document("sign_in", id, now_ns=self._clock.time_ns())
+        if found is None or not await self._store.remove_document("sign_in", id):
+            return None
+        try:
+            return _attempt(browser, state, _ATTEMPTED.decode(found.body).next)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+
+def _attempt(browser: str, state: str, next: str) -> Attempt:
+    return Attempt(state=state, nonce=derived(browser, f"nonce {state}"), verifier=derived(browser, f"verifier {state}"), next=next)
+
+
+def _attempt_id(browser: str, state: str) -> str:
+    return hashlib.sha256(f"{browser} {state}".encode()).hexdigest()
+
+
+class StoredSessions:
+    """Sessions end at a fixed time, and earlier when nobody asks for anything for ``idle_seconds``."""
+
+    def __init__(self, store: Documents, clock: Clock, *, cookie: str, origin: str, lasts: float, idle: float) -> None:
+        self.cookie = cookie
+        self._origin = origin
+        self._store = store
+        self._clock = clock
+        self._lasts_ns = round(lasts * _SECOND)
+        self._idle_ns = round(idle * _SECOND)
+
+    async def open(self, holder: str) -> str:
+        """A new session of ``holder``, ``user:ID``. Its token is for the browser alone."""
+        token = new_token()
+        now_ns = self._clock.time_ns()
+        await self._store.put_document(self._document(token, holder, now_ns, _Kept(now_ns + self._lasts_ns, now_ns)))
+        return token
+
+    async def find(self, token: str) -> Session | None:
+        """The session behind the token, which lives on for finding it; ``None`` where there is none."""
+        if not is_token(token):
+            return None
+        now_ns = self._clock.time_ns()
+        found = await self._store.document("session", _session_id(token), now_ns=now_ns)
+        if found is None:
+            return None
+        try:
+            kept = _KEPT.decode(found.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        if now_ns - kept.seen_ns > min(_TOUCH_SECONDS * _SECOND, self._idle_ns / 4):
+            await self._touch(token, found, _Kept(kept.ends_ns, now_ns))
+        return Session(found.owner, derived(token, "csrf"), self._origin)
+
+    async def close(self, token: str) -> None:
+        if is_token(token):
+            await self._store.remove_document("session", _session_id(token))
+
+    async def _touch(self, token: str, found: Document, kept: _Kept) -> None:
+        """Put back only where it still is what was read: a session that was closed meanwhile stays closed."""
+        touched = self._document(token, found.owner, found.created_ns, kept)
+        try:
+            await self._store.swap_document(touched, found.body)
+        except LedgerError:
+            return  # a disk that takes nothing for a while signs nobody out
+
+    def _document(self, token: str, holder: str, created_ns: int, kept: _Kept) -> Document:
+        return Document(
+            kind="session",
+            id=_session_id(token),
+            owner=holder,
+            created_ns=created_ns,
+            expires_ns=min(kept.ends_ns, kept.seen_ns + self._idle_ns),
+            body=msgspec.json.encode(kept),
+        )
+
+
+def _session_id(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,113 @@
+"""Requests: one by one, in pages, and in sums. What a filter chooses by stands in the table of requests."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+
+from trimtab.core.record import Record
+from trimtab.core.units import NanoUSD
+from trimtab.store.base import Filter, Totals
+from trimtab.store.rows import decode, join
+
+_GET = """SELECT e.id, e.body, k.key FROM events AS e LEFT JOIN content_keys AS k ON k.id = e.id
+          WHERE e.id = ? AND e.kind <> 'change' ORDER BY e.at_ns, e.writer, e.seq"""
+# The unary plus keeps the planner on the order of ids: by time it would sort all that is left for every page.
+_SCAN = """WITH page AS (
+             SELECT r.id FROM requests AS r
+             WHERE r.id > :after
+               AND (:since_ns IS NULL OR +r.at_ns >= :since_ns)
+               AND (:until_ns IS NULL OR +r.at_ns < :until_ns)
+               AND (:key_id IS NULL OR r.key_id = :key_id)
+               AND (:place IS NULL OR r.place = :place OR (r.place >= :below AND r.place < :beyond))
+               AND (:owner IS NULL OR r.owner = :owner)
+               AND (:tag IS NULL OR EXISTS (SELECT 1 FROM request_tags WHERE id = r.id AND tag = :tag))
+               AND (:deployment IS NULL OR r.deployment = :deployment
+                    OR EXISTS (SELECT 1 FROM attempts WHERE id = r.id AND deployment = :deployment))
+             ORDER BY r.id LIMIT :limit
+           )
+           SELECT e.id, e.body, k.key FROM page
+           JOIN events AS e ON e.id = page.id AND e.kind <> 'change' LEFT JOIN content_keys AS k ON k.id = page.id
+           ORDER BY e.id, e.at_ns, e.writer, e.seq"""
+# Sums are taken in halves of 32 bits: SQLite fails on a sum beyond 64 bits, and one absurd figure must not hide all others.
+_TOTALS = """SELECT count(*), count(*) FILTER (WHERE r.outcome = 'complete'), sum(r.cost_unknown),
+                    sum(r.input_tokens >> 32), sum(r.input_tokens & 0xFFFFFFFF),
+                    sum(r.output_tokens >> 32), sum(r.output_tokens & 0xFFFFFFFF),
+                    sum(r.cost >> 32), sum(r.cost & 0xFFFFFFFF)
+             FROM requests AS r
+             WHERE r.outcome IS NOT NULL
+               AND r.at_ns >= coalesce(:since_ns, -9223372036854775808)
+               AND (:until_ns IS NULL OR r.at_ns < :until_ns)
+               AND (:key_id IS NULL OR r.key_id = :key_id)
+               AND (:place IS NULL OR r.place = :place OR (r.place >= :below AND r.place < :beyond))
+               AND (:owner IS NULL OR r.owner = :owner)
+               AND (:tag IS NULL OR EXISTS (SELECT 1 FROM request_tags WHERE id = r.id AND tag = :tag))
+               AND (:deployment IS NULL OR r.deployment = :deployment
+                    OR EXISTS (SELECT 1 FROM attempts WHERE id = r.id AND deployment = :deployment))"""
+_UNSETTLED = "SELECT id FROM requests WHERE outcome IS NULL AND at_ns < ? ORDER BY id"
+_LAST = "SELECT max(id) FROM requests"
+
+Parameters = dict[str, int | str | None]
+
+
+def parameters(where: Filter) -> Parameters:
+    """A filter's values by the names that the SQL here and in ``usage`` has for them."""
+    return {
+        "since_ns": where.since_ns,
+        "until_ns": where.until_ns,
+        "key_id": where.key_id,
+        "owner": where.owner,
+        "tag": where.tag,
+        "deployment": where.deployment,
+        **within(where.place),
+    }
+
+
+def within(place: str | None) -> Parameters:
+    """What lies at or below ``place``: all paths between ``place/`` and ``place0``, since ``0`` is the character after ``/``."""
+    return {"place": place or None, "below": f"{place}/", "beyond": f"{place}0"}
+
+
+def get(db: sqlite3.Connection, id: str) -> Record | None:
+    records = _records(db.execute(_GET, (id,)))
+    return records[0] if records else None
+
+
+def last(db: sqlite3.Connection) -> Record | None:
+    ((newest,),) = db.execute(_LAST)
+    return None if newest is None else get(db, newest)
+
+
+def page(db: sqlite3.Connection, where: Filter, after: str, limit: int) -> list[Record]:
+    return _records(db.execute(_SCAN, {**parameters(where), "after": after, "limit": limit}))
+
+
+def _records(rows: Iterable[tuple[str, bytes, bytes | None]]) -> list[Record]:
+    """Rows come ordered by id. A key that was forgotten leaves an empty one."""
+    groups = (join([decode(body, key or b"") for _, body, key in group]) for _, group in groupby(rows, key=itemgetter(0)))
+    return [record for record in groups if record is not None]
+
+
+def totals(db: sqlite3.Connection, where: Filter) -> Totals:
+    requests, complete, unknown, *halves = (number or 0 for number in db.execute(_TOTALS, parameters(where)).fetchone())
+    input_tokens, output_tokens, cost = whole(halves)
+    return Totals(
+        requests=requests,
+        complete=complete,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cost=NanoUSD(cost),
+        cost_unknown=unknown,
+    )
+
+
+def whole(halves: list[int]) -> tuple[int, int, int]:
+    """Input tokens, output tokens and cost from their sums by halves."""
+    first, second, third = ((high << 32) + low for high, low in zip(halves[::2], halves[1::2], strict=True))
+    return first, second, third
+
+
+def unsettled(db: sqlite3.Connection, before_ns: int) -> tuple[str, ...]:
+    return tuple(id for (id,) in db.execute(_UNSETTLED, (before_ns,)))
