@@ -206,7 +206,7 @@ class Probe:
 
     async def _embeddings(self) -> Finding:
         asked = self._request(HELLO, dialect=Dialect.OPENAI_EMBEDDINGS, embedding=Embedding(), sampling=Sampling())
-        heard = await self._ask("embeddings", msgspec.structs.replace(asked, operation=Operation.EMBEDDINGS))
+        heard = await self._ask("embeddings", asked)
         if isinstance(heard, Finding):
             return heard
         vectors = [part for choice in heard[1].choices for part in choice.parts if isinstance(part, Vector)]
