@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
+import anthropic
 import httpx2
 import openai
 import pytest
@@ -105,3 +106,28 @@ async def test_without_a_memory_it_says_how_to_get_one() -> None:
         assert refused.value.param == "previous_response_id"
         async with httpx2.AsyncClient(base_url=running.url, headers={"authorization": f"Bearer {KEY}"}) as raw:
             assert (await raw.get("/v1/responses/resp_1")).status_code == 404
+
+
+async def test_a_label_stays_with_the_conversation() -> None:
+    """Said of the first turn alone, and it binds every turn that carries that one along."""
+    async with FaultyUpstream(speak("inside")) as at_home, FaultyUpstream(speak("outside")) as outer:
+        doors = [openai_door("home", at_home.url, zone="local"), openai_door("outer", outer.url)]
+        async with serving(doors, keep_responses=True) as running:
+            client = running.openai()
+            labelled = {"x-trimtab-sensitivity": "proprietary"}
+            said = await client.responses.create(model="auto", input="Project Falcon.", extra_headers=labelled)
+            for _ in range(2):
+                said = await client.responses.create(model="auto", input="And then?", previous_response_id=said.id)
+                assert said.output_text == "inside"
+        assert outer.exchanges == []
+
+
+async def test_what_stands_in_a_protocol_header_is_read(keeping: tuple[Running, FaultyUpstream]) -> None:
+    running, upstream = keeping
+    card = {"anthropic-beta": "4111-1111-1111-1111"}
+    with pytest.raises(anthropic.APIStatusError) as refused:
+        await running.anthropic().messages.create(
+            model="a", max_tokens=5, messages=[{"role": "user", "content": "Hello."}], extra_headers=card
+        )
+    assert refused.value.status_code == 503
+    assert upstream.exchanges == []

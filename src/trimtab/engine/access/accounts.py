@@ -52,7 +52,9 @@ class AccountBook:
 
     async def load(self) -> None:
         revision, entities = await self._store.directory()
-        self._directory = build(revision, entities)
+        # A slow reader may come back after somebody else: what was revoked meanwhile must not open again.
+        if revision >= self._directory.revision:
+            self._directory = build(revision, entities)
 
     async def refresh(self) -> None:
         """See what others have changed. Cheap while nobody has."""

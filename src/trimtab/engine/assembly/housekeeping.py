@@ -45,9 +45,9 @@ class Housekeeper:
         await self._book.refresh()
         directory = self._book.directory
         if directory.revision != self._revision:
-            self._revision = directory.revision
             self._purse.replace((*self._fixed, *directory.all(Budget)))
             await self._purse.open(self._store)
+            self._revision = directory.revision  # not before: a budget that was not opened would forget what was spent
         await self._purse.refresh()
         await self._alerts.round()
         now = self._clock.monotonic()

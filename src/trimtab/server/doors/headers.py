@@ -1,4 +1,4 @@
-"""What a client's headers say: the key, and what we are told beside the body. Every header that we do not understand is refused by name."""
+"""What a client's headers say: the key, and what we are told beside the body. A value that says nothing we understand is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trimtab.engine import CacheUse, Caller, Holder
 
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _MOST_TAGS = 8
-_FLAGS = re.compile(r"[A-Za-z0-9._, =-]{1,512}")
+_FLAGS = re.compile(r"[A-Za-z0-9._-]{1,64}(?: ?, ?[A-Za-z0-9._-]{1,64}){0,15}")
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 

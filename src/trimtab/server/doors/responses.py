@@ -16,6 +16,7 @@ from starlette.types import Receive, Send
 from trimtab.core.errors import MalformedRequest, NotFound
 from trimtab.core.messages import Dialect, Request
 from trimtab.core.units import Clock
+from trimtab.core.zones import Sensitivity
 from trimtab.engine import Caller, Reply
 from trimtab.server.doors.completion import Completion
 from trimtab.server.doors.door import Asked, Door, House, send_json
@@ -28,11 +29,17 @@ _DAY_NS = 86_400 * 1_000_000_000
 _RESPONSES = CODECS[Dialect.OPENAI_RESPONSES]
 
 
+def _key(place: str, id: str) -> str:
+    """Ids are the upstreams' own, and two of them may give out the same: a place finds its own answers alone."""
+    return f"{place} {id}"
+
+
 class Kept(Struct, frozen=True):
-    """``items`` are all that was said up to and with ``response``."""
+    """``items`` are all that was said up to and with ``response``; ``labels`` what its callers said that it carries, turn by turn."""
 
     items: list[Raw]
     response: Raw
+    labels: frozenset[Sensitivity] = frozenset()
 
 
 class Shelf(Struct, frozen=True):
@@ -44,7 +51,7 @@ class Shelf(Struct, frozen=True):
 
     async def load(self, id: str, place: str) -> Kept:
         """Raises :class:`NotFound` also for an answer that belongs to another place."""
-        held = await self.documents.document(_KIND, id, now_ns=self.clock.time_ns())
+        held = await self.documents.document(_KIND, _key(place, id), now_ns=self.clock.time_ns())
         if held is None or held.place != place:
             raise NotFound(
                 f"No response {id[:100]!r} is kept here.",
@@ -57,7 +64,7 @@ class Shelf(Struct, frozen=True):
         await self.documents.put_document(
             Document(
                 kind=_KIND,
-                id=conversation.id_of(kept.response),
+                id=_key(caller.place, conversation.id_of(kept.response)),
                 place=caller.place,
                 owner=caller.owner,
                 created_ns=now,
@@ -88,7 +95,9 @@ class ResponsesDoor(Completion):
                     hint="Send the whole conversation as input, or set [responses] store = true.",
                 )
             kept = await self._shelf.load(earlier, asked.caller.place)
-            asked = replace(asked, body=await asyncio.to_thread(conversation.expand, asked.body, kept.items))
+            # What a caller said of an earlier turn holds for as long as that turn goes along.
+            caller = replace(asked.caller, labels=asked.caller.labels | kept.labels)
+            asked = replace(asked, body=await asyncio.to_thread(conversation.expand, asked.body, kept.items), caller=caller)
         await super().answer(asked, receive, send)
 
     async def complete(self, request: Request, reply: Reply, whole: Callable[[], bytes], caller: Caller) -> None:
@@ -96,7 +105,7 @@ class ResponsesDoor(Completion):
             return
         body = whole()
         items = [*conversation.items_of_input(request.native), *conversation.items_of_output(body)]
-        await self._shelf.keep(Kept(items, Raw(body)), caller)
+        await self._shelf.keep(Kept(items, Raw(body), caller.labels), caller)
 
 
 class KeptResponse(Door):
@@ -110,7 +119,7 @@ class KeptResponse(Door):
         id = asked.scope["path_params"]["id"]
         kept = await self._shelf.load(id, asked.caller.place)
         if asked.scope["method"] == "DELETE":
-            await self._shelf.documents.remove_document(_KIND, id)
+            await self._shelf.documents.remove_document(_KIND, _key(asked.caller.place, id))
             await send_json(send, 200, msgspec.json.encode({"id": id, "object": "response", "deleted": True}))
         else:
             await send_json(send, 200, bytes(kept.response))

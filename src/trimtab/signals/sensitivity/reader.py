@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import msgspec
 
 from trimtab.core.messages import Audio, Document, Image, Opaque, Part, Request, ToolResult
@@ -22,7 +24,8 @@ def read_request(request: Request) -> Found:
         return _closed([*problems, "too long to read"])
     except Hidden:
         return _closed([*problems, "a key occurs twice"])
-    found = scan(text for text in texts if text not in _FRAME)
+    sent = (value for _, value in request.headers)  # they go along with the body
+    found = scan(chain((text for text in texts if text not in _FRAME), sent))
     if not problems:
         return found
     return Found(found.classes | {Sensitivity.UNREADABLE}, found.counts, (*found.problems, *sorted(set(problems))))

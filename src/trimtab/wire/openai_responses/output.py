@@ -5,6 +5,8 @@ One builder for streams and for whole answers, so that both say the same. Events
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from msgspec import Raw
 
 from trimtab.core.events import Event, OpaqueDelta, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
@@ -46,7 +48,7 @@ _OWN_KINDS = frozenset(
 _CUT = (FinishReason.LENGTH, FinishReason.CONTENT_FILTER)
 
 
-class _Item:
+class _Item(ABC):
     """One item under way, at its place in the output."""
 
     prefix = ""
@@ -61,11 +63,11 @@ class _Item:
     def added(self) -> Json:
         return _whole("added", self.place, self.body("in_progress"))
 
-    def body(self, status: str) -> Json:
-        raise NotImplementedError
+    @abstractmethod
+    def body(self, status: str) -> Json: ...
 
-    def close(self) -> list[Json]:
-        raise NotImplementedError
+    @abstractmethod
+    def close(self) -> list[Json]: ...
 
 
 class _Message(_Item):
