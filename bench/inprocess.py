@@ -42,7 +42,7 @@ from trimtab.lab.memory import MemoryStore
 from trimtab.lab.scripted import ScriptedProvider
 from trimtab.routing.fleet import Fleet
 from trimtab.routing.policy import compile_policy, decide
-from trimtab.server import Parts, build_app
+from trimtab.server import Site, build_app
 from trimtab.signals import sense
 from trimtab.telemetry import Metrics
 from trimtab.wire import CODECS, SSEDecoder
@@ -115,7 +115,7 @@ class Bench:
         )
         self._book = AccountBook(store, clock, new_id)
         self._app = build_app(
-            Parts(
+            Site(
                 gateway=gateway,
                 book=self._book,
                 gate=Gate(config.server.max_concurrency),

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 from msgspec import Raw
+from msgspec.structs import replace
 
 from trimtab.core.messages import (
     CacheHint,
@@ -137,6 +138,23 @@ def choices(draw: st.DrawFn, index: int = 0) -> Choice:
     calls = draw(st.lists(tool_calls, max_size=3, unique_by=lambda call: call.id))
     reasons = (FinishReason.TOOL_CALLS,) if calls else (FinishReason.STOP, FinishReason.LENGTH, FinishReason.CONTENT_FILTER)
     return Choice(index, (*thinking, *spoken, *calls), draw(st.sampled_from(reasons)))
+
+
+def by(response: Response, signer: Dialect | None, signature: str | None = None) -> Response:
+    """The answer with its thinking as a provider of that protocol gives it."""
+    return replace(
+        response,
+        choices=tuple(
+            replace(
+                choice,
+                parts=tuple(
+                    replace(part, signer=signer, signature=signature) if isinstance(part, Reasoning) else part
+                    for part in choice.parts
+                ),
+            )
+            for choice in response.choices
+        ),
+    )
 
 
 @st.composite

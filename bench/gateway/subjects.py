@@ -94,7 +94,7 @@ def upstream() -> Iterator[Subject]:
 
 @contextmanager
 def trimtab(upstream_port: int) -> Iterator[Subject]:
-    port, key = free_port(), "tt-bench"
+    port, key = free_port(), "tt-bench-of-the-gateway"
     with tempfile.TemporaryDirectory() as home:
         config = Path(home) / "trimtab.toml"
         config.write_text(TRIMTAB.format(upstream=upstream_port))

@@ -27,7 +27,7 @@ from trimtab.lab.faults import FaultyUpstream, Oblige
 
 HERE = Path(__file__).parent
 CONFIG, CLIENT = HERE / "config.yaml", HERE / "client.py"
-KEY = "sk-from-litellm"
+KEY = "sk-from-litellm-example"
 Answers = Mapping[str, object]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 TRIMTAB = (sys.executable, "-m", "trimtab")
-KEY = "tt-hybrid-gsm8k"
+KEY = "tt-hybrid-gsm8k-example"
 FIRST_TOKEN = 0.05
 _STARTUP_SECONDS = 60.0
 

@@ -35,7 +35,7 @@ async def test_no_channel_tells_content_or_secrets(caplog: pytest.LogCaptureFixt
             for _ in SCRIPT:  # a gateway each, so that no breaker hides a fault
                 async with serving([openai_door("door", upstream.url, timeouts=SHORT)]) as running:
                     async with httpx2.AsyncClient(
-                        base_url=running.url, headers={"authorization": f"Bearer {KEY}"}, timeout=5
+                        base_url=running.url, headers={"authorization": f"Bearer {KEY}"}, timeout=10
                     ) as client:
                         body = {
                             "model": "auto",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from trimtab.core.accounts.rights import ANY_SCOPE, NO_LIMITS
 from trimtab.core.units import Clock, NanoUSD
 from trimtab.engine import AccountBook, Caller
 from trimtab.engine.access.edits import put
-from trimtab.engine.batches import Batch, Desk, Files, Queue, Runner, Shop
+from trimtab.engine.batches import Batch, Carrier, Desk, Files, Queue, Resources, Runner
 from trimtab.engine.clock import new_id
 from trimtab.providers import Provider
 from trimtab.store import Store
@@ -28,11 +28,11 @@ class Bench(Struct):
 
     desk: Desk
     runner: Runner
-    shop: Shop
+    resources: Resources
     book: AccountBook
 
     async def loaded(self, batch: Batch) -> Batch:
-        found = await self.shop.queue.load(batch.kind, batch.id)
+        found = await self.resources.queue.load(batch.kind, batch.id)
         assert found is not None
         return found
 
@@ -82,6 +82,8 @@ async def bench(
     budget: NanoUSD | None = None,
     limits: Limits = NO_LIMITS,
     busy: Callable[[], bool] = lambda: False,
+    carriers: Mapping[str, Carrier] | None = None,
+    hands_over: bool = True,
 ) -> Bench:
     gateway = gateway_of([deployment("m")], provider, store=store, clock=clock, budget=budget)
     book = AccountBook(store, clock, new_id)
@@ -93,7 +95,7 @@ async def bench(
     files = Files(folder, store, clock, new_id, days=30, max_bytes=1 << 20)
     files.make()
     queue = Queue(store, clock, new_id(clock.time_ns()), lease_seconds=lease_seconds)
-    shop = Shop(
+    resources = Resources(
         gateway=gateway,
         book=book,
         files=files,
@@ -103,6 +105,8 @@ async def bench(
         lanes=lanes,
         busy=busy,
         longest=1 << 16,
+        carriers=carriers or {},
+        hands_over=hands_over,
     )
-    runner = Runner(shop)
-    return Bench(Desk(files, queue, clock, days=30, wake=runner.wake), runner, shop, book)
+    runner = Runner(resources)
+    return Bench(Desk(files, queue, clock, days=30, wake=runner.wake), runner, resources, book)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 
 import pytest
 from tests.support.accounts import ListedAccounts
 
-from trimtab.core.accounts import ROOT, Change, Place, Role, VirtualKey
+from trimtab.core.accounts import ROOT, Change, Entity, Place, Role, VirtualKey
 from trimtab.core.errors import Conflict, Forbidden, Unauthenticated
-from trimtab.engine.access import AccountBook, Directory, NewKey, digest, new_key, rules
+from trimtab.engine.access import AccountBook, Directory, NewKey, build, digest, new_key, rules
 from trimtab.engine.access.actor import Actor
+from trimtab.engine.access.directory import KEPT_DAYS
 from trimtab.engine.access.edits import Edit
 from trimtab.engine.clock import new_id
 from trimtab.lab.clock import ManualClock
@@ -40,12 +42,13 @@ async def test_a_key_opens_until_it_does_not_and_each_end_is_told_apart() -> Non
     book, admin = await opened(ListedAccounts(), clock)
     await book.apply(admin, place("acme"))
     await book.apply(admin, lambda d, a: rules.create_user(d, a, id="mia", email="mia@example.test"))
+    await book.apply(admin, lambda d, a: rules.grant_role(d, a, id="g", holder="user:mia", role=Role.MEMBER, place="acme"))
     secrets = {}
     for name, owner, seconds in (("gone", "", 60), ("revoked", "", None), ("disabled", "user:mia", None), ("closed", "", None)):
         secrets[name] = new_key()
         end = None if seconds is None else clock.time_ns() + seconds * 10**9
         asked = NewKey(id=name, digest=digest(secrets[name]), place="acme", owner=owner, expires_ns=end)
-        await book.apply(admin, create(asked))
+        await book.apply(book.actor(owner) if owner else admin, create(asked))
         assert name == book.authenticate(secrets[name]).key.id
     clock.advance(60)
     await book.apply(admin, lambda d, a: rules.revoke_key(d, a, "revoked"))
@@ -168,8 +171,41 @@ async def test_only_the_current_operators_key_opens() -> None:
     assert book.authenticate("tt-made"), "what it made is not undone"
     with pytest.raises(Unauthenticated, match="revoked"):
         book.authenticate(KEY)
-    returned = await book.ensure_bootstrap(digest(KEY), "up")
-    assert returned.revoked_ns is not None, "a key that was revoked does not come back by being named again"
+    rows = len(store.log)
+    for offered in (KEY, "tt-made"):
+        await book.ensure_bootstrap(digest(offered), "up")
+    assert book.authenticate("tt-later"), "what is no operator's key, or not any more, closes nothing"
+    with pytest.raises(Unauthenticated, match="revoked"):
+        book.authenticate(KEY)
+    assert rows == len(store.log), "nor does it come back by being named again"
+
+
+def rotate(id: str, key: str) -> Rule:
+    return lambda directory, actor: rules.rotate_key(directory, actor, id, id=f"{id}+", digest=digest(key), overlap_seconds=60)
+
+
+async def test_a_rotated_operators_key_goes_with_its_line() -> None:
+    clock = ManualClock()
+    book, admin = await opened(ListedAccounts(), clock)
+    id = admin.holder.removeprefix("key:")
+    await book.apply(admin, rotate(id, "tt-rotated"))
+    for offered in (KEY, "tt-rotated"):
+        await book.ensure_bootstrap(digest(offered), "up")
+        assert book.authenticate(KEY), "the overlap lasts, whichever of them the server was started with"
+        assert book.authenticate("tt-rotated")
+    clock.advance(61)
+    await book.ensure_bootstrap(digest(KEY), "up")
+    assert book.directory.barred(f"key:{id}", clock.time_ns()) == "it has expired"
+    assert book.authenticate("tt-rotated")
+    await book.ensure_bootstrap(digest("tt-later"), "up")
+    with pytest.raises(Unauthenticated, match="revoked"):
+        book.authenticate("tt-rotated")
+
+
+async def test_the_operators_keys_id_tells_nothing_of_the_key() -> None:
+    _, admin = await opened(ListedAccounts(), ManualClock())
+    assert digest(KEY).hex()[:8] not in admin.holder
+    assert admin.holder.startswith("key:bootstrap-")
 
 
 async def test_two_processes_start_with_one_key_and_make_it_once() -> None:
@@ -191,3 +227,58 @@ async def test_a_sign_in_is_written_once_and_by_the_user() -> None:
         assert (user.id, user.subject) == ("mia", "idp|m")
     assert [change.actor for change in store.log[rows:]] == ["user:mia"]
     assert ["put"] * len(store.log) == [change.action async for change in book.audit()]
+
+
+async def test_a_key_that_ended_long_ago_is_forgotten_and_never_comes_back() -> None:
+    store, clock = ListedAccounts(), ManualClock()
+    book, admin = await opened(store, clock)
+    for name in ("kept", "gone"):
+        await book.apply(admin, create(NewKey(id=name, digest=digest(f"tt-{name}"), place=ROOT)))
+    await book.apply(admin, lambda d, a: rules.revoke_key(d, a, "gone"))
+    clock.advance(KEPT_DAYS * 86_400)
+    await book.apply(admin, place("acme"))
+    assert book.directory.holders.keys() == {"kept", admin.holder.removeprefix("key:")}
+    assert ("key", "gone") in store.entities, "the store and its log have it"
+    for again in (book, AccountBook(store, clock, new_id)):
+        assert (await again.ensure_bootstrap(digest("tt-gone"), "up")).revoked_ns is not None
+        with pytest.raises(Unauthenticated, match="revoked"):
+            again.authenticate("tt-gone")
+        assert again.authenticate(KEY)
+
+
+async def test_many_accounts_are_worked_out_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, here = ListedAccounts(), threading.get_ident()
+    threads: list[bool] = []
+
+    def watched(revision: int, entities: Iterable[Entity]) -> Directory:
+        threads.append(threading.get_ident() == here)
+        return build(revision, entities)
+
+    book, admin = await opened(store, ManualClock())
+    monkeypatch.setattr("trimtab.engine.access.accounts.build", watched)
+    monkeypatch.setattr("trimtab.engine.access.directory.build", watched)
+    for many, expected in ((100, {True}), (1, {False})):
+        monkeypatch.setattr("trimtab.engine.access.accounts._MANY", many)
+        threads.clear()
+        await book.apply(admin, place(f"p{many}"))
+        await book.load()
+        assert set(threads) == expected
+
+
+async def test_a_slow_writer_does_not_take_back_what_came_after() -> None:
+    store = ListedAccounts()
+    book, admin = await opened(store, ManualClock())
+    other = AccountBook(store, ManualClock(), new_id)
+    await other.load()
+    change = store.change
+
+    async def overtaken(*changes: Change) -> int:
+        revision = await change(*changes)
+        store.change = change  # type: ignore[method-assign]
+        await other.apply(admin, place("later"))
+        await book.load()
+        return revision
+
+    store.change = overtaken  # type: ignore[method-assign]
+    await book.apply(admin, place("sooner"))
+    assert {ROOT, "sooner", "later"} == set(book.directory.standings)

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from trimtab.core.accounts import (
     ANY_SCOPE,
     ROOT,
+    Budget,
     Grant,
     Limits,
+    Period,
     Place,
     Role,
     Scope,
@@ -20,7 +22,9 @@ from trimtab.core.accounts import (
     parent_of,
 )
 from trimtab.core.catalog import Tier
+from trimtab.core.units import NanoUSD
 from trimtab.engine.access import build, digest
+from trimtab.engine.access.directory import KEPT_DAYS, lately
 
 PATHS = ("a", "a/x", "a/x/p", "ab")
 sets = st.none() | st.frozensets(st.sampled_from(("m1", "m2", "m3")))
@@ -50,7 +54,8 @@ def test_a_place_allows_no_more_than_any_place_above_it(places: tuple[Place, ...
             assert figure.covers(holder.limits)
         assert scope.covers(holder.scope)
         assert any(place.closed for place in above) == bool(holder.barred)
-        assert holder.chain == tuple((place.path, place.limits) for place in (*above, Place(path=ROOT)))
+        everybody = (("key:k", own), *((f"place:{place.path}", place.limits) for place in above))
+        assert holder.chain == tuple((who, limits) for who, limits in everybody if limits != Limits())
 
 
 def test_the_installation_is_there_without_being_written_down() -> None:
@@ -81,6 +86,50 @@ def test_what_was_granted_at_a_closed_place_counts_for_nothing() -> None:
     )
     directory = build(0, (Place(path="a", closed=True), Place(path="a/x"), User(id="ann"), *grants))
     assert grants[1:] == directory.rights("user:ann", 0)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("", "a", "b")), st.sampled_from((None, 0, 1, 2)), st.sampled_from((None, 0, 1, 2)), st.booleans()
+        ),
+        max_size=8,
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_what_ended_long_ago_is_not_there_and_takes_nothing_along(rows: list[tuple[str, int | None, int | None, bool]]) -> None:
+    """Times are in spans of what is kept: at 1, what ended at 0 is long gone."""
+    span = KEPT_DAYS * 86_400 * 10**9
+    ends = [tuple(None if end is None else end * span for end in row[1:3]) for row in rows]
+    keys = [
+        VirtualKey(
+            id=f"{row[0]}{number}",
+            digest=digest(str(number)),
+            place="a",
+            first=row[0] and f"{row[0]}0",
+            expires_ns=end,
+            revoked_ns=other,
+        )
+        for number, (row, (end, other)) in enumerate(zip(rows, ends, strict=True))
+    ]
+    grants = [Grant(id=key.id, holder=f"key:{key.id}", role=Role.MEMBER, place="a") for key in keys]
+    budgets = [
+        Budget(id=key.id, of=f"key:{key.id}", period=Period.DAY, limit=NanoUSD(1))
+        for key, row in zip(keys, rows, strict=True)
+        if row[3]
+    ]
+    whole = build(1, (Place(path="a"), *keys, *grants, *budgets))
+    kept = build(1, lately(whole.entities.values(), span, named={digest("3")}))
+    assert kept.by_digest.keys() <= whole.by_digest.keys()
+    for key in keys:
+        if not (ended := any(end is not None and end <= 0 for end in (key.expires_ns, key.revoked_ns))):
+            assert kept.holders[key.id] == whole.holders[key.id]
+        if key.id in kept.holders:
+            assert not ended or key.digest == digest("3") or kept.budgets.get(f"key:{key.id}") or key.line == key.id
+        assert whole.rights(f"key:{key.id}", span) == kept.rights(f"key:{key.id}", span)
+        assert (key.id in kept.holders) == (kept.find(Grant, key.id) is not None)
+    for budget in budgets:
+        assert kept.find(VirtualKey, budget.of.removeprefix("key:")) is not None
 
 
 def test_parents() -> None:

@@ -21,10 +21,13 @@ from trimtab.core.accounts import (
     ServiceAccount,
     User,
     VirtualKey,
+    fault_of_address,
 )
 from trimtab.core.errors import Conflict, Forbidden, MalformedRequest, NotFound, RequestError, Unauthenticated
 from trimtab.core.units import NanoUSD
-from trimtab.engine.access import Actor, Directory, Edit, NewKey, actor_of, build, digest, rules
+from trimtab.engine.access import Actor, Directory, Edit, NewKey, Sight, actor_of, build, digest, rules
+from trimtab.engine.access.directory import KEPT_DAYS
+from trimtab.store import Filter
 
 NOW = 1_000 * 10**9
 NARROW = Scope(models=frozenset({"m1", "m2"}), may_lower=True)
@@ -35,15 +38,22 @@ ENTITIES: tuple[Entity, ...] = (
     User(id="root", email="root@example.test", subject="idp|root"),
     User(id="ann", email="Ann@example.test", subject="idp|ann"),
     User(id="mia", email="mia@example.test"),
+    User(id="bea", email="bea@example.test", subject="idp|bea", disabled=False),
+    User(id="sam", email="sam@example.test", subject="idp|sam"),
     ServiceAccount(id="bot", place="acme"),
     Grant(id="g-root", holder="user:root", role=Role.ADMIN, place=ROOT),
     Grant(id="g-ann", holder="user:ann", role=Role.ADMIN, place="acme"),
     Grant(id="g-mia", holder="user:mia", role=Role.MEMBER, place="acme"),
+    Grant(id="g-bea", holder="user:bea", role=Role.ADMIN, place="beta"),
+    Grant(id="g-sam-o", holder="user:sam", role=Role.OPERATOR, place="acme/search"),
+    Grant(id="g-sam-a", holder="user:sam", role=Role.ANALYST, place="acme"),
     Grant(id="g-bot", holder="service_account:bot", role=Role.ANALYST, place="acme"),
     VirtualKey(
         id="old", digest=digest("old"), place="acme", name="ci", scope=Scope(models=frozenset({"m1"})), expires_ns=NOW + 10**12
     ),
     Grant(id="g-old", holder="key:old", role=Role.OPERATOR, place="acme"),
+    VirtualKey(id="mias", digest=digest("mias"), place="acme", owner="user:mia"),
+    VirtualKey(id="bots", digest=digest("bots"), place="acme/search", owner="service_account:bot"),
     VirtualKey(id="end", digest=digest("end"), place=ROOT, scope=ANY_SCOPE, expires_ns=NOW + 10**12),
     Grant(id="g-end", holder="key:end", role=Role.ADMIN, place=ROOT),
     Budget(id="above", of="place:acme", period=Period.MONTH, limit=NanoUSD(5), set_at=ROOT),
@@ -88,7 +98,18 @@ REFUSED: tuple[tuple[str, str, Try, type[RequestError]], ...] = (
     ("no place, from above", "user:root", lambda d, a: rules.create_key(d, a, new("gamma")), NotFound),
     ("no place, from outside", "user:ann", lambda d, a: rules.create_key(d, a, new("gamma")), Forbidden),
     ("for others", "user:mia", lambda d, a: rules.create_key(d, a, new(owner="user:ann")), Forbidden),
-    ("owner unknown", "user:ann", lambda d, a: rules.create_key(d, a, new(owner="user:zoe")), NotFound),
+    ("for others, who are there", "user:root", lambda d, a: rules.create_key(d, a, new(owner="user:mia")), Forbidden),
+    ("for others, who are not", "user:root", lambda d, a: rules.create_key(d, a, new(owner="user:zoe")), Forbidden),
+    ("owner unknown", "user:ann", lambda d, a: rules.create_key(d, a, new(owner="service_account:zoe")), NotFound),
+    ("owner unseen", "user:bea", lambda d, a: rules.create_key(d, a, new("beta", owner="service_account:bot")), NotFound),
+    (
+        "owner from above",
+        "user:sam",
+        lambda d, a: rules.create_key(d, a, new("acme/search", owner="service_account:bot")),
+        Forbidden,
+    ),
+    ("rotate others'", "user:root", lambda d, a: rules.rotate_key(d, a, "mias", id="n", digest=digest("n")), Forbidden),
+    ("rotate what is from above", "user:sam", lambda d, a: rules.rotate_key(d, a, "bots", id="n", digest=digest("n")), Forbidden),
     ("owner a key", "user:ann", lambda d, a: rules.create_key(d, a, new(owner="key:old")), MalformedRequest),
     (
         "account from elsewhere",
@@ -99,7 +120,7 @@ REFUSED: tuple[tuple[str, str, Try, type[RequestError]], ...] = (
     ("carries read_audit", "key:old", lambda d, a: rules.create_key(d, a, new(owner="service_account:bot")), Forbidden),
     ("digest again", "user:ann", lambda d, a: rules.create_key(d, a, replace(new(), digest=digest("old"))), Conflict),
     ("digest short", "user:ann", lambda d, a: rules.create_key(d, a, replace(new(), digest=b"")), Conflict),
-    ("rotate upwards", "user:mia", lambda d, a: rules.rotate_key(d, a, "old", id="n", digest=digest("n")), Forbidden),
+    ("rotate upwards", "user:mia", lambda d, a: rules.rotate_key(d, a, "old", id="n", digest=digest("n")), NotFound),
     (
         "overlap",
         "user:ann",
@@ -117,8 +138,10 @@ REFUSED: tuple[tuple[str, str, Try, type[RequestError]], ...] = (
     ("the installation", "user:root", lambda d, a: rules.close_place(d, a, ROOT), MalformedRequest),
     ("e-mail", "user:ann", lambda d, a: rules.create_user(d, a, id="z", email="z"), MalformedRequest),
     ("e-mail again", "user:ann", lambda d, a: rules.create_user(d, a, id="z", email="ANN@example.test"), Conflict),
+    ("e-mail of a beta", "user:ann", lambda d, a: rules.create_user(d, a, id="z", email="bea@example.test"), Conflict),
+    ("e-mail like a k", "user:ann", lambda d, a: rules.create_user(d, a, id="z", email="\u212aai@example.test"), MalformedRequest),
     ("no manager of people", "user:mia", lambda d, a: rules.create_user(d, a, id="z", email="z@example.test"), Forbidden),
-    ("user of others too", "user:ann", lambda d, a: rules.disable_user(d, a, "root"), Forbidden),
+    ("user of others too", "user:ann", lambda d, a: rules.disable_user(d, a, "root"), NotFound),
     ("name", "user:root", lambda d, a: rules.create_place(d, a, "gamma", name="x" * 201), MalformedRequest),
     ("last admin's role", "user:root", lambda d, a: rules.revoke_role(d, a, "g-root"), Conflict),
     ("last admin", "user:root", lambda d, a: rules.disable_user(d, a, "root"), Conflict),
@@ -183,6 +206,83 @@ def test_rotation_hands_on_everything_and_ends_the_old_key_after_the_overlap() -
         do("user:ann", lambda d, a: rules.rotate_key(d, a, "old", id="n", digest=digest("n"), overlap_seconds=0))
     )
     assert not at_once.holders["old"].opens(NOW)
+
+
+def test_a_key_is_made_in_ones_own_name_or_in_that_of_a_program_at_home_here() -> None:
+    assert made("user:mia", new(owner="user:mia")).owner == "user:mia"
+    assert made("user:ann", new("acme/search", owner="service_account:bot")).owner == "service_account:bot"
+    assert do("user:mia", lambda d, a: rules.rotate_key(d, a, "mias", id="n", digest=digest("n")))
+    assert do("user:ann", lambda d, a: rules.revoke_key(d, a, "mias")), "whoever manages keys ends them, whosever they are"
+    assert do("user:sam", lambda d, a: rules.revoke_key(d, a, "bots"))
+
+
+def test_a_persons_key_sees_its_own_and_a_programs_key_sees_the_programs() -> None:
+    more = (
+        VirtualKey(id="mias2", digest=digest("mias2"), place="acme", owner="user:mia"),
+        VirtualKey(id="mias3", digest=digest("mias3"), place="acme", owner="user:mia", first="mias"),
+        VirtualKey(id="bots2", digest=digest("bots2"), place="acme", owner="service_account:bot"),
+        Grant(id="g-mias", holder="key:mias", role=Role.MEMBER, place="acme"),
+    )
+    directory = build(8, (*ENTITIES, *more))
+    sights = {who: Sight(directory, actor_of(directory, who, NOW)) for who in ("user:mia", "key:mias", "key:mias2", "key:bots")}
+    asked = [(key.id, key.owner) for key in directory.all(VirtualKey)]
+    own = {who: {key for key, owner in asked if sight.is_own(key, owner)} for who, sight in sights.items()}
+    assert own == {
+        "user:mia": {"mias", "mias2", "mias3"},
+        "key:mias": {"mias", "mias3"},
+        "key:mias2": {"mias2"},
+        "key:bots": {"bots", "bots2"},
+    }
+    usage = {
+        who: (found.owner, found.key_id) for who, sight in sights.items() for found in [sight.usage(Filter())] if who != "key:bots"
+    }
+    assert usage == {"user:mia": ("user:mia", None), "key:mias": (None, "mias"), "key:mias2": (None, "mias2")}
+    with pytest.raises(Forbidden):
+        sights["key:mias"].usage(Filter(owner="user:mia"))
+    keys = {who: {key.id for key in sight.all(VirtualKey)} for who, sight in sights.items()}
+    assert keys["key:mias"] == {"mias", "mias2", "mias3"}, "a key that manages its owner's keys sees them"
+    assert keys["key:mias2"] == {"mias2"}
+
+
+def test_nobody_has_more_keys_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trimtab.engine.access.rules.keys.MOST_KEYS", 3)
+    at_search = [VirtualKey(id=f"s{n}", digest=digest(f"s{n}"), place="acme/search") for n in range(2)]
+    directory = build(8, (*ENTITIES, *at_search))
+    full = build(9, (*directory.entities.values(), replace(at_search[0], id="s2", digest=digest("s2"), revoked_ns=NOW)))
+    asked = new("acme/search")
+    tries: tuple[Try, ...] = (
+        lambda d, a: rules.create_key(d, a, asked),
+        lambda d, a: rules.rotate_key(d, a, "s0", id="n", digest=digest("n")),
+    )
+    for rule in tries:
+        assert do("user:ann", rule, directory)
+        with pytest.raises(Conflict, match="3 keys"):
+            do("user:ann", rule, full)
+        later = NOW + KEPT_DAYS * 86_400 * 10**9
+        assert rule(full, actor_of(full, "user:ann", later)), "what ended long ago does not count"
+    assert do("user:ann", lambda d, a: rules.create_key(d, a, new("acme", owner="service_account:bot")), full)
+
+
+def test_whose_an_address_is_is_told_to_who_may_know() -> None:
+    disabled = BEFORE.after(do("user:root", lambda d, a: rules.disable_user(d, a, "bea")))
+    messages = []
+    for who, directory in (("user:ann", BEFORE), ("user:ann", disabled), ("user:root", disabled)):
+        with pytest.raises(Conflict) as refused:
+            do(who, lambda d, a: rules.create_user(d, a, id="z", email="BEA@example.test"), directory)
+        messages.append(str(refused.value))
+    assert messages[0] == messages[1]
+    assert ["user:bea" in message for message in messages] == [False, False, True]
+
+
+@pytest.mark.parametrize("address", ["kai@example.test", "KAI@EXAMPLE.TEST"])
+def test_only_ascii_letters_are_folded(address: str) -> None:
+    """The Kelvin sign casefolds to a k, the long s to an s."""
+    directory = build(0, (User(id="kai", email=address),))
+    assert rules.signed_in(directory, subject="idp|k", email="Kai@Example.test")[0].id == "kai"
+    for other in ("\u212aai@example.test", "kai@example.te\u017ft", "kai@e\uff58ample.test"):
+        with pytest.raises(Forbidden):
+            rules.signed_in(directory, subject="idp|k", email=other)
+        assert fault_of_address(other) is not None
 
 
 def test_a_budget_over_a_key_is_over_its_whole_line() -> None:

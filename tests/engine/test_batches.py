@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,11 @@ from msgspec.structs import replace
 from tests.engine.batch_shop import Bench, bench, line
 
 from trimtab.core.accounts import Limits, VirtualKey
-from trimtab.core.errors import FailureKind
+from trimtab.core.errors import Conflict, FailureKind
 from trimtab.core.record import OutcomeKind
 from trimtab.core.units import NanoUSD
 from trimtab.engine.access.edits import put
-from trimtab.engine.batches import Status
+from trimtab.engine.batches import Batch, Status
 from trimtab.engine.batches.running.journal import Journal
 from trimtab.engine.batches.running.lines import Input, check
 from trimtab.engine.batches.values import WINDOW_NS
@@ -188,15 +189,45 @@ def test_a_process_that_freezes_loses_its_batch_and_spoils_nothing(tmp_path: Pat
         quick = ScriptedProvider({"m": says("fine")}, clock=clock)
         frozen = await bench(tmp_path, clock, store, slow, lanes=2)
         batch = await frozen.hand_in(6)
-        job = await frozen.shop.queue.claim(())
+        job = await frozen.resources.queue.claim(())
         assert job is not None
-        assert await frozen.shop.queue.claim(()) is None
+        assert await frozen.resources.queue.claim(()) is None
         other = await bench(tmp_path, clock, store, quick, lanes=2)
-        assert await other.shop.queue.claim(()) is None
+        assert await other.resources.queue.claim(()) is None
         await asyncio.sleep(16)
         done = await other.until_ended(batch)
         assert done.status is Status.COMPLETED
-        assert await frozen.shop.queue.renew(job) is None
+        assert await frozen.resources.queue.renew(job) is None
+
+    run()
+
+
+def test_a_batch_that_others_change_all_the_time_keeps_its_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @virtual
+    async def run() -> None:
+        clock = ManualClock()
+        store = MemoryStore(clock.time_ns)
+        provider = ScriptedProvider({"m": (Wait(60), *says("fine"))}, clock=clock)
+        first, second = [await bench(tmp_path, clock, store, provider, lanes=1) for _ in range(2)]
+        batch = await first.hand_in(3)
+        running = [asyncio.create_task(first.runner.run())]
+        await asyncio.sleep(5)
+        edit, conflicts = first.resources.queue.edit, iter(range(10))
+
+        async def contended(kind: str, id: str, change: Callable[[Batch], Batch]) -> Batch | None:
+            if next(conflicts, None) is not None:
+                raise Conflict("The batch was changed by others many times in a row.")
+            return await edit(kind, id, change)
+
+        monkeypatch.setattr(first.resources.queue, "edit", contended)
+        running.append(asyncio.create_task(second.runner.run()))
+        await asyncio.sleep(600)
+        assert (await first.loaded(batch)).status is Status.COMPLETED
+        assert next(conflicts, None) is None
+        assert len(provider.calls) == 3
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     run()
 
@@ -239,7 +270,7 @@ def test_what_has_expired_is_swept_away(tmp_path: Path) -> None:
         assert await store.expire_documents(clock.time_ns()) == 3
         await shop.desk.files.sweep()
         assert [file.name for file in tmp_path.iterdir()] == ["no-file-of-ours"]
-        assert await shop.shop.queue.load("batch", done.id) is None
+        assert await shop.resources.queue.load("batch", done.id) is None
 
     run()
 

@@ -25,7 +25,7 @@ from trimtab.core.units import NanoUSD, Price
 from trimtab.core.zones import Secret, Sensitivity
 from trimtab.engine import AccountBook, Caller
 from trimtab.engine.access import digest
-from trimtab.engine.batches import Around, Batch, Desk, Status, batching, carriage_of
+from trimtab.engine.batches import Batch, Desk, Status, batching, carriers_of
 from trimtab.engine.clock import SystemClock, new_id
 from trimtab.lab.faults import FAILURES, FaultyUpstream, speak
 from trimtab.lab.memory import MemoryStore
@@ -47,7 +47,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trimtab.engine.batches.running.runner._POLL_SECONDS", 0.05)
 
 
-class Site(Struct):
+class Process(Struct):
     desk: Desk
     store: MemoryStore
     caller: Caller
@@ -94,9 +94,9 @@ def at(upstream: FaultyUpstream, flavour: str) -> tuple[Deployment, ProviderRow]
 
 
 @asynccontextmanager
-async def site(
+async def process(
     upstream: FaultyUpstream, flavour: str, folder: Path, store: MemoryStore | None = None, budget: NanoUSD | None = None
-) -> AsyncIterator[Site]:
+) -> AsyncIterator[Process]:
     door, row = at(upstream, flavour)
     receiver = Receiver(id=door.id, base_url=door.base_url, zone=door.zone, headers=auth_headers(row, Secret(UPSTREAM_KEY)))
     egress = Egress(Receivers(config_of([door]).boundary, [receiver]))
@@ -104,23 +104,16 @@ async def site(
     gateway = gateway_of([door], {door.id: provider_for(row, egress)}, store=store, clock=clock, budget=budget)
     book = AccountBook(store, clock, new_id)
     key = await book.ensure_bootstrap(digest("tt-test"), "test")
-    around = Around(
-        gateway=gateway,
-        book=book,
-        documents=store,
-        clock=clock,
-        busy=lambda: False,
-        longest=1 << 20,
-        carriage=carriage_of(gateway, {door.provider: row}, egress),
-    )
-    async with batching(config_of([door]).batches, folder, around) as desk:
-        yield Site(desk, store, Caller(key_id=key.id, line=key.line), folder)
+    carriers = carriers_of(gateway, {door.provider: row}, egress)
+    settings = config_of([door]).batches
+    async with batching(settings, folder, gateway, book, store, carriers=carriers, busy=lambda: False, longest=1 << 20) as desk:
+        yield Process(desk, store, Caller(key_id=key.id, line=key.line), folder)
     await egress.aclose()
 
 
 @BOTH
 async def test_lines_are_carried_together_at_half_the_price(flavour: str, tmp_path: Path) -> None:
-    async with FaultyUpstream(speak("Fine.")) as upstream, site(upstream, flavour, tmp_path) as here:
+    async with FaultyUpstream(speak("Fine.")) as upstream, process(upstream, flavour, tmp_path) as here:
         done = await here.ended(await here.hand_in(flavour, 5))
         assert (done.status, dict(done.counts)) == (Status.COMPLETED, {Ending.SUCCEEDED: 5})
         assert set(here.results(done)) == {str(number) for number in range(5)}
@@ -141,7 +134,7 @@ async def test_lines_are_carried_together_at_half_the_price(flavour: str, tmp_pa
 
 @BOTH
 async def test_what_a_provider_passes_over_runs_by_itself(flavour: str, tmp_path: Path) -> None:
-    async with FaultyUpstream(speak("Fine.")) as upstream, site(upstream, flavour, tmp_path) as here:
+    async with FaultyUpstream(speak("Fine.")) as upstream, process(upstream, flavour, tmp_path) as here:
         upstream.batches.polls = 3
         batch = await here.hand_in(flavour, 4)
         async with asyncio.timeout(5):
@@ -162,7 +155,7 @@ async def test_what_a_provider_passes_over_runs_by_itself(flavour: str, tmp_path
 @BOTH
 async def test_a_line_that_is_wrong_gets_its_error(flavour: str, tmp_path: Path) -> None:
     wrong = FAILURES[f"{flavour}.context_length"] if f"{flavour}.context_length" in FAILURES else FAILURES["openai.context_length"]
-    async with FaultyUpstream(wrong, speak("Fine.")) as upstream, site(upstream, flavour, tmp_path) as here:
+    async with FaultyUpstream(wrong, speak("Fine.")) as upstream, process(upstream, flavour, tmp_path) as here:
         done = await here.ended(await here.hand_in(flavour, 3))
         assert dict(done.counts) == {Ending.SUCCEEDED: 2, Ending.ERRORED: 1}
 
@@ -171,13 +164,13 @@ async def test_a_line_that_is_wrong_gets_its_error(flavour: str, tmp_path: Path)
 async def test_another_process_collects(flavour: str, tmp_path: Path) -> None:
     async with FaultyUpstream(speak("Fine.")) as upstream:
         upstream.batches.polls = 10**6
-        async with site(upstream, flavour, tmp_path) as first:
+        async with process(upstream, flavour, tmp_path) as first:
             batch = await first.hand_in(flavour, 4)
             async with asyncio.timeout(5):
                 while not list(tmp_path.glob("*.handed")) or not next(tmp_path.glob("*.handed")).stat().st_size:
                     await asyncio.sleep(0.01)
         upstream.batches.polls = 0
-        async with site(upstream, flavour, tmp_path, first.store) as second:
+        async with process(upstream, flavour, tmp_path, first.store) as second:
             done = await second.ended(batch)
             assert dict(done.counts) == {Ending.SUCCEEDED: 4}
             assert len(await second.records()) == len(upstream.batches.batches) * 4 == 4
@@ -185,7 +178,7 @@ async def test_another_process_collects(flavour: str, tmp_path: Path) -> None:
 
 @BOTH
 async def test_calling_off_reaches_the_provider(flavour: str, tmp_path: Path) -> None:
-    async with FaultyUpstream(speak("Fine.")) as upstream, site(upstream, flavour, tmp_path) as here:
+    async with FaultyUpstream(speak("Fine.")) as upstream, process(upstream, flavour, tmp_path) as here:
         upstream.batches.polls = 10**6
         batch = await here.hand_in(flavour, 3)
         async with asyncio.timeout(5):
@@ -200,7 +193,7 @@ async def test_calling_off_reaches_the_provider(flavour: str, tmp_path: Path) ->
 
 
 async def test_a_provider_that_takes_no_batch_answers_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with FaultyUpstream(speak("Fine.")) as upstream, site(upstream, "openai", tmp_path) as here:
+    async with FaultyUpstream(speak("Fine.")) as upstream, process(upstream, "openai", tmp_path) as here:
         refuse = (503, b"{}")
         monkeypatch.setattr(upstream.batches, "handle", lambda asked, _: refuse if asked.path.endswith("/files") else None)
         done = await here.ended(await here.hand_in("openai", 3))
@@ -210,7 +203,7 @@ async def test_a_provider_that_takes_no_batch_answers_line_by_line(tmp_path: Pat
 async def test_a_budget_holds_lines_back_from_a_provider(tmp_path: Path) -> None:
     async with (
         FaultyUpstream(speak("Fine.")) as upstream,
-        site(upstream, "openai", tmp_path, budget=NanoUSD(60_000)) as here,
+        process(upstream, "openai", tmp_path, budget=NanoUSD(60_000)) as here,
     ):
         upstream.batches.polls = 0
         await here.hand_in("openai", 10)

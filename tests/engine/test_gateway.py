@@ -19,16 +19,16 @@ from trimtab.core.errors import (
     RequestError,
     UnknownModel,
 )
-from trimtab.core.events import Ended, Finished, Started, TextDelta, UsageReported
+from trimtab.core.events import Ended, Finished, Frame, OpaqueDelta, Started, TextDelta, UsageReported
 from trimtab.core.messages import FinishReason, Request, Sampling
 from trimtab.core.record import OutcomeKind, Record
 from trimtab.core.units import FREE, NanoUSD, Price, Timeouts, Usage
 from trimtab.engine import Gateway, refusals
 from trimtab.lab.clock import ManualClock, virtual
 from trimtab.lab.memory import MemoryStore
-from trimtab.lab.scripted import Hang, ScriptedProvider, Wait, fails, says
+from trimtab.lab.scripted import Hang, Script, ScriptedProvider, Wait, fails, says
 from trimtab.routing.constraints import constraints
-from trimtab.store import Filter
+from trimtab.store import Filter, Statistics
 
 A, B, C = deployment("a"), deployment("b"), deployment("c")
 
@@ -92,7 +92,7 @@ async def test_the_deadline_is_carried_into_the_next_attempt() -> None:
 @virtual
 async def test_the_callers_own_deadline_ends_it_over_all_attempts() -> None:
     """Two attempts of two seconds each do not fit into three: the second is cut off, and no third begins."""
-    clock, slow = ManualClock(), Timeouts(first_token=2)
+    clock, slow = ManualClock(), Timeouts(total=2)
     provider = ScriptedProvider({id: (Hang(),) for id in "abc"}, clock=clock)
     gateway = gateway_of([deployment(id, timeouts=slow) for id in "abc"], provider, clock=clock)
     hurried = msgspec.structs.replace(CALLER, seconds=3.0)
@@ -140,7 +140,7 @@ async def test_one_of_several_choices_is_not_all_of_them() -> None:
 async def test_an_attempt_that_never_ran_costs_nothing_and_a_silence_may() -> None:
     store = MemoryStore()
     provider = ScriptedProvider({"a": fails(FailureKind.TRANSIENT, status=503), "b": (Wait(99), *says("x")), "c": says("y z")})
-    impatient = deployment("b", timeouts=Timeouts(first_token=1))
+    impatient = deployment("b", timeouts=Timeouts(total=1))
     assert await text_of(gateway_of([A, impatient, C], provider, store=store)) == "y z"
     [record] = await records(store)
     assert record.outcome is not None
@@ -150,6 +150,27 @@ async def test_an_attempt_that_never_ran_costs_nothing_and_a_silence_may() -> No
     assert silent.usage.input == record.intent.decision.signals.input_tokens
     assert not answered.usage.estimated
     assert record.outcome.cost == sum(attempt.cost or 0 for attempt in record.outcome.attempts)
+
+
+@virtual
+async def test_a_whole_answer_may_take_longer_than_a_first_token() -> None:
+    slow = deployment("a", timeouts=Timeouts(first_token=1, total=9))
+    whole: Script = (Frame((Started(), TextDelta("x"), Finished(FinishReason.STOP), Ended())),)
+    provider = ScriptedProvider({"a": (Wait(5), *whole)})
+    assert await text_of(gateway_of([slow], provider)) == "x"
+    with pytest.raises(AttemptsExhausted) as raised:
+        await text_of(gateway_of([slow], provider), question(stream=True))
+    assert raised.value.first.detail == "first_token_timeout"
+
+
+@virtual
+async def test_the_length_of_a_picture_is_no_count_of_tokens() -> None:
+    store = MemoryStore()
+    picture: Script = (Started(), OpaqueDelta("image", msgspec.Raw(b'"iVBOR"')), Finished(FinishReason.STOP), Ended())
+    await text_of(gateway_of([A], ScriptedProvider({"a": picture}), store=store))
+    [record] = await records(store)
+    assert record.outcome is not None
+    assert (record.outcome.usage, record.outcome.cost) == (Usage(), None)
 
 
 @virtual
@@ -173,6 +194,25 @@ class FullStore(MemoryStore):
         failed.set_exception(LedgerError("The disk is full."))
         failed.exception()
         return failed
+
+
+class FailingStore(FullStore):
+    """Knows that it fails."""
+
+    def statistics(self) -> Statistics:
+        return Statistics(failing=True)
+
+
+@virtual
+async def test_what_waits_for_the_ledger_and_is_not_sent_is_not_paid_for() -> None:
+    store = FailingStore()
+    store.intents = False
+    provider = ScriptedProvider({"a": says("x")})
+    gateway = gateway_of([A], provider, store=store)
+    with pytest.raises(LedgerError):
+        await text_of(gateway)
+    assert provider.calls == []
+    assert b"trimtab_attempts_total{" not in gateway.metrics.exposition()
 
 
 @virtual
@@ -264,7 +304,7 @@ def test_a_refusal_knows_the_constraints_by_their_names() -> None:
 async def test_a_dearer_fallback_is_held_as_well() -> None:
     """Each attempt may be billed, so the second holds its own cost beside the first's."""
     clock = ManualClock()
-    cheap = deployment("a", price=Price(input=1_000_000, output=1_000_000, version="test"), timeouts=Timeouts(first_token=2))
+    cheap = deployment("a", price=Price(input=1_000_000, output=1_000_000, version="test"), timeouts=Timeouts(total=2))
     provider = ScriptedProvider({"a": (Hang(),), "b": (Wait(5), *says("x"))}, clock=clock)
     gateway = gateway_of([cheap, B], provider, clock=clock, budget=NanoUSD(10**10))
     task = asyncio.create_task(text_of(gateway))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -18,8 +20,17 @@ from trimtab.lab.clock import ManualClock, virtual
 DAY_NS = 86_400 * 10**9
 
 
+@asynccontextmanager
+async def through(gate: Gate, tenant: str) -> AsyncIterator[None]:
+    await gate.enter(tenant)
+    try:
+        yield
+    finally:
+        gate.leave()
+
+
 async def at(gate: Gate, tenant: str, served: list[str], seconds: float = 1.0) -> None:
-    async with gate.entered(tenant):
+    async with through(gate, tenant):
         served.append(tenant)
         await asyncio.sleep(seconds)
 
@@ -78,7 +89,7 @@ def test_a_gate_never_lets_in_too_many_nor_forgets_its_room(data: st.DataObject)
         async def visit(tenant: str, arrives: float, stays: float) -> None:
             nonlocal most
             await asyncio.sleep(arrives)
-            async with gate.entered(tenant):
+            async with through(gate, tenant):
                 most = max(most, gate.under_way)
                 await asyncio.sleep(stays)
 

@@ -151,7 +151,7 @@ async def frames_from(there: FaultyUpstream, door: Door, model: str = MODEL) -> 
 
 
 def expected(answer: Answer) -> tuple[Any, ...]:
-    thought = (Reasoning(answer.thinking, signature="bGFiLXNpZ25hdHVyZQ=="),) if answer.thinking else ()
+    thought = (Reasoning(answer.thinking, "bGFiLXNpZ25hdHVyZQ==", signer=Dialect.ANTHROPIC),) if answer.thinking else ()
     said = (Text("".join(answer.text)),) if answer.text else ()
     return (*thought, *said, *((call.name, call.arguments) for call in answer.calls))
 

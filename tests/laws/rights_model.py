@@ -31,6 +31,8 @@ Triple = tuple[str, str, str]
 Entities = Mapping[tuple[str, str], Entity]
 Reach = tuple[frozenset[str], float, float]
 """Everything that can be asked for, requests per minute, and until when."""
+Asked = tuple[str, str, str]
+"""What a record tells of who asked: the key, its owner, its place."""
 
 
 @cache
@@ -143,6 +145,20 @@ class World:
         until = math.inf if key.expires_ns is None else key.expires_ns
         return least((tokens(key.scope), rate(key.limits), until), self.place_reaches[key.place])
 
+    def acts_for(self, who: str) -> str:
+        """Whoever makes a key for themselves with this credential owns it: a person, a service account, or nobody."""
+        return self.keys[who].owner if who in self.keys else who
+
+    def may_read(self, who: str, asked: Asked) -> bool:
+        """Does ``who`` see what was asked then? A service account acts by its keys, and each sees what all of them asked; a person's key
+        sees what was asked with its own line alone."""
+        key, owner, place = asked
+        if who in self.keys:
+            own = self.keys[who].line == self.keys[key].line or (owner in self.accounts and owner == self.keys[who].owner)
+        else:
+            own = owner == who
+        return self.alive(who) and (own or (who, "read_records", place) in self.triples)
+
     def lasting_admins(self) -> list[str]:
         """People who never signed in, and keys that end, do not count; nor do service accounts, which act by their keys."""
         return [
@@ -170,6 +186,17 @@ def unexplained(before: World, after: World, actor: str) -> Iterator[str]:
             grown = who not in before.keys or not before.alive(who) or not inside(reach, before.ceilings[who])
             if grown and not inside(reach, ceiling):
                 yield f"{who} reaches further"
+
+
+def overheard(before: World, actor: str, records: Iterable[tuple[Asked, set[str]]]) -> Iterator[str]:
+    """What ``actor``, who made keys and got to see them, reads with them that is neither their own nor was theirs to read.
+
+    ``records`` has each with those of the keys that see it, as the code says.
+    """
+    for asked, readers in records:
+        own = asked[1] != "" and asked[1] == before.acts_for(actor)
+        if not own and not before.may_read(actor, asked):
+            yield from (f"{actor} made {who}, which reads what {asked[0]} asked" for who in readers)
 
 
 def unauthorised(before: World, after: World, actor: str, tops: Mapping[str, str]) -> Iterator[str]:
@@ -200,6 +227,10 @@ def unauthorised(before: World, after: World, actor: str, tops: Mapping[str, str
         fine = has("manage_keys", key.place) or (bool(own) and has("manage_own_keys", key.place))
         if before.keys.get(who) != key and not fine:
             yield who
+        home = after.accounts[key.owner].place if key.owner in after.accounts else None
+        speaks = key.owner in ("", before.acts_for(actor)) or (home is not None and has("manage_keys", home))
+        if who not in before.keys and not speaks:
+            yield f"{who}, which speaks for {key.owner}"
     for id in before.grants.keys() ^ after.grants.keys():
         grant = before.grants.get(id) or after.grants[id]
         rotated = grant.holder in after.keys and grant.holder not in before.keys

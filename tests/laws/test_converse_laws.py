@@ -159,7 +159,8 @@ def frame(event: tuple[str, Json]) -> bytes:
 
 
 def said(choice: Choice) -> list[object]:
-    return [msgspec.structs.replace(part, signature="c2ln") if isinstance(part, Reasoning) else part for part in choice.parts]
+    signed = {"signature": "c2ln", "signer": Dialect.ANTHROPIC}
+    return [msgspec.structs.replace(part, **signed) if isinstance(part, Reasoning) else part for part in choice.parts]
 
 
 @law

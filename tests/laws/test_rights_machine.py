@@ -6,7 +6,7 @@ whoever made the change had it; from the first key on, that explains every right
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import pytest
@@ -14,16 +14,31 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 from msgspec.structs import replace
-from tests.laws.rights_model import MODELS, ZONES, World, above, budget_place, path_of, rate, tokens, unauthorised, unexplained
+from tests.laws.rights_model import (
+    MODELS,
+    ZONES,
+    Asked,
+    World,
+    above,
+    budget_place,
+    overheard,
+    path_of,
+    rate,
+    tokens,
+    unauthorised,
+    unexplained,
+)
 from tests.support.accounts import ListedAccounts, at_once
 
 from trimtab.core.accounts import ANY_SCOPE, NO_LIMITS, Budget, Change, Limits, Period, Permission, Role, Scope
 from trimtab.core.errors import RequestError, Unauthenticated
+from trimtab.core.record import Record
 from trimtab.core.units import NanoUSD
-from trimtab.engine.access import AccountBook, Actor, Directory, Edit, NewKey, build, digest, rules
+from trimtab.engine.access import AccountBook, Actor, Directory, Edit, NewKey, Sight, build, digest, rules
 from trimtab.engine.access.edits import put
 from trimtab.engine.access.law import no_more_than_own
-from trimtab.lab.clock import ManualClock
+from trimtab.lab.check_store.samples import sample_intent
+from trimtab.lab.clock import EPOCH_NS, ManualClock
 from trimtab.store.directory import replay
 
 T = TypeVar("T")
@@ -38,7 +53,8 @@ scopes = st.builds(
     may_lower=st.booleans(),
 )
 limits = st.builds(Limits, requests_per_minute=st.sampled_from((None, 10, 100)))
-ADMIN = "key:bootstrap-" + digest("tt-0").hex()[:16]
+ADMIN = f"key:bootstrap-{EPOCH_NS:020}"
+"""By the first id that the book makes."""
 
 
 class Rights(RuleBasedStateMachine):
@@ -50,6 +66,7 @@ class Rights(RuleBasedStateMachine):
         self.book = AccountBook(self.store, self.clock, lambda at_ns: f"{at_ns:020}")
         self.secrets = {ADMIN: "tt-0"}
         self.tops: dict[str, str] = {}
+        self.records: dict[Asked, Record] = {}
         self._moment, self._world = (-1, -1), World((), 0)
         self.looked_at = self._world
         at_once(self.book.ensure_bootstrap(digest("tt-0"), "up"))
@@ -75,6 +92,8 @@ class Rights(RuleBasedStateMachine):
             return False
         after = self.world()
         assert [*unexplained(before, after, actor), *unauthorised(before, after, actor, self.tops)] == []
+        made = after.keys.keys() - before.keys.keys()
+        assert not made or [*overheard(before, actor, self.seen(made))] == []
         assert {actor} >= {change.actor for change in self.store.log[rows:]}
         for id, budget in after.budgets.items():
             if before.budgets.get(id) != budget:
@@ -84,6 +103,21 @@ class Rights(RuleBasedStateMachine):
                 self.tops[id] = min(held, key=len)
         self.tops = {id: top for id, top in self.tops.items() if id in after.budgets}
         return True
+
+    def seen(self, them: Iterable[str]) -> list[tuple[Asked, set[str]]]:
+        """Each record, and who of them sees it as the code says."""
+        sights = {who: Sight(self.book.directory, self.book.actor(who)) for who in them if self.world().alive(who)}
+        return [
+            (asked, {who for who, sight in sights.items() if sight.sees_record(record)}) for asked, record in self.records.items()
+        ]
+
+    def ask(self, who: str) -> None:
+        """A request with a key leaves a record. What a line asked before tells no more than what it asked last; a few lines are enough."""
+        key = self.world().keys[who]
+        intent = replace(sample_intent(1, key_id=key.id), owner=key.owner, place=key.place)
+        self.records = {asked: record for asked, record in self.records.items() if self.world().keys[asked[0]].line != key.line}
+        if len(self.records) < 6:
+            self.records[who, key.owner, key.place] = Record(intent)
 
     def somebody(self, data: st.DataObject, what: str, where: str) -> str:
         """Mostly somebody who may do such a thing there, or something somewhere: those who may nothing are refused soon."""
@@ -119,6 +153,7 @@ class Rights(RuleBasedStateMachine):
             self.grant(ADMIN, f"user:{id}", role, place)
         self.attempt(ADMIN, lambda d, a: rules.create_service_account(d, a, id="bot", place="a"))
         self.make_key(ADMIN, "a", "service_account:bot", None, None, None)
+        self.make_key("user:mia", "a", "user:mia", None, None, None)
         self.make_key(ADMIN, "a", "", Scope(models=frozenset({"m1"})), Limits(requests_per_minute=100), 5_000)
         self.grant(ADMIN, max(self.secrets), Role.ADMIN, "a")
         budget = Budget(id="b1", of="place:a", period=Period.MONTH, limit=NanoUSD(1))
@@ -141,6 +176,7 @@ class Rights(RuleBasedStateMachine):
         )
         if self.attempt(actor, lambda d, a: rules.create_key(d, a, asked)):
             self.secrets[f"key:{id}"] = f"tt-{id}"
+            self.ask(f"key:{id}")
 
     @rule(data=st.data(), path=st.sampled_from(PATHS), scope=scopes, limits=limits)
     def create_place(self, data: st.DataObject, path: str, scope: Scope, limits: Limits) -> None:
@@ -211,12 +247,20 @@ class Rights(RuleBasedStateMachine):
         owner = data.draw(self.one_of(["", mine, *world.users, *world.accounts]), label="owner")
         self.make_key(actor, place, owner, scope, limits, data.draw(st.sampled_from((None, 50, 10_000)), label="seconds"))
 
+    @rule(data=st.data())
+    def make_a_key_in_a_name(self, data: st.DataObject) -> None:
+        """One that nothing else stands against: whose name may it carry?"""
+        place = data.draw(self.one_of(sorted(self.world().places)), label="place")
+        owner = data.draw(self.one_of(sorted({asked[1] for asked in self.records})), label="owner")
+        self.make_key(self.somebody(data, "manage_keys", place), place, owner, None, None, None)
+
     @rule(data=st.data(), overlap=st.sampled_from((0, 60, 86_400)))
     def rotate_key(self, data: st.DataObject, overlap: float) -> None:
         old = data.draw(self.one_of(sorted(self.secrets)), label="key").removeprefix("key:")
         actor, id = self.somebody(data, "manage_own_keys", self.world().keys[f"key:{old}"].place), f"k{self.fresh()}"
         if self.attempt(actor, lambda d, a: rules.rotate_key(d, a, old, id=id, digest=digest(f"tt-{id}"), overlap_seconds=overlap)):
             self.secrets[f"key:{id}"] = f"tt-{id}"
+            self.ask(f"key:{id}")
             world = self.world()
             assert world.keys[f"key:{old}"].line == world.keys[f"key:{id}"].line
             assert overlap == 0 or world.ceilings[f"key:{old}"][:2] == world.ceilings[f"key:{id}"][:2]
@@ -260,6 +304,9 @@ class Rights(RuleBasedStateMachine):
             actor = Actor(holder=who, principal="", grants=grants, now_ns=0)
             seen |= {(who, what, where) for what in Permission for where in world.places if grants and actor.may(what, where)}
         assert world.triples == seen
+        them = [*world.users, *world.keys]
+        for asked, readers in self.seen(them):
+            assert readers == {who for who in them if world.may_read(who, asked)}, asked
 
     def a_key_opens_while_it_lives(self) -> None:
         world = self.world()
@@ -347,7 +394,17 @@ def _widening_from_within(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rules, "alter_place", alter_place)
 
 
+def _anybodys_name_on_a_key(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("trimtab.engine.access.rules.keys._speaks_for", lambda directory, actor, owner: None)
+
+
+def _a_key_is_its_owner(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Sight, "oneself", property(lambda sight: sight.actor.principal or sight.actor.holder))
+
+
 MISTAKES = (
+    _anybodys_name_on_a_key,
+    _a_key_is_its_owner,
     _no_law,
     _no_lock,
     _no_permission_asked,

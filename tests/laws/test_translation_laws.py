@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import strategies as some
 
-from trimtab.core.events import Ended, Event, Frame, fold, unfold
+from trimtab.core.events import Ended, Event, Frame, ReasoningDelta, fold, unfold
 from trimtab.core.messages import Dialect, FinishReason, Reasoning, Request, Response, Text, ToolCall, ToolResult
 from trimtab.core.units import Usage
-from trimtab.wire import CODECS, SSEDecoder
+from trimtab.wire import CODECS, UPSTREAM_CODECS, SSEDecoder
+from trimtab.wire.common.signatures import seal
 
 CHATS = (Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES, Dialect.ANTHROPIC, Dialect.GEMINI, Dialect.COHERE)
 PAIRS = list(permutations(CHATS, 2))
@@ -172,6 +173,9 @@ def pieces(response: Response) -> list[Event]:
             text = getattr(event, field, "")
             if len(text) > 1:
                 first = msgspec.structs.replace(event, **{field: text[:1]})
+                if isinstance(first, ReasoningDelta):
+                    # A signature closes its block.
+                    first = msgspec.structs.replace(first, signature=None)
                 rest = {field: text[1:]} | ({"id": None, "name": None} if field == "arguments" else {})
                 out += [first, msgspec.structs.replace(event, **rest)]
                 break
@@ -195,6 +199,11 @@ def heard(response: Response) -> list[tuple[str, Any]]:
             case _:
                 raise TypeError
     return out
+
+
+def unsigned(response: Response) -> Response:
+    """Every trip has a signer of its own."""
+    return some.by(response, None)
 
 
 def end(response: Response, *protocols: Dialect) -> FinishReason | None:
@@ -237,7 +246,73 @@ def test_an_answer_changes_on_its_first_trip_only(trip: Trip, response: Response
     for upstream, client in PAIRS:
         home = trip(trip(response, upstream, []), client, [])
         again = trip(trip(home, upstream, []), client, [])
-        assert home == again
+        assert unsigned(home) == unsigned(again)
+
+
+# -- who signed --------------------------------------------------------------------------------------------------------------------
+
+SIGNERS = (Dialect.OPENAI_RESPONSES, Dialect.ANTHROPIC, Dialect.GEMINI)
+"""Of the protocols that clients speak, those with a place for a signature."""
+SIGNATURE = "c2lnbmVkIGJ5IG9uZQ=="
+ANY_SEAL = seal(Reasoning(), Dialect.ANTHROPIC) or ""
+MODELS = dict.fromkeys(CHATS, MODEL) | {Dialect.CONVERSE: "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"}
+
+
+def next_turn(client: Dialect, answer: bytes) -> Request:
+    """The conversation as a client keeps it, with the answer as it came."""
+    said = json.loads(answer)
+    asked = {"role": "user", "content": "?"}
+    fields: dict[str, Any] = {"model": "auto"}
+    match client:
+        case Dialect.OPENAI_CHAT:
+            fields["messages"] = [asked, said["choices"][0]["message"], asked]
+        case Dialect.COHERE:
+            fields["messages"] = [asked, said["message"], asked]
+        case Dialect.ANTHROPIC:
+            fields |= {"max_tokens": 9, "messages": [asked, {"role": "assistant", "content": said["content"]}, asked]}
+        case Dialect.OPENAI_RESPONSES:
+            fields["input"] = [asked, *said["output"], asked]
+        case _:
+            user = {"role": "user", "parts": [{"text": "?"}]}
+            fields = {"contents": [user, said["candidates"][0]["content"], user]}
+    return CODECS[client].decode_request(json.dumps(fields).encode())
+
+
+def sent(request: Request, upstream: Dialect) -> tuple[str, tuple[str, ...]]:
+    """The body for the upstream, and what it names as left behind, as the provider does it."""
+    codec = UPSTREAM_CODECS[upstream]
+    if upstream is request.dialect:
+        return codec.forward_request(request, MODELS[upstream], want_usage=False).decode(), request.foreign
+    body, lost = codec.encode_request(request, MODELS[upstream])
+    return body.decode(), lost
+
+
+@pytest.mark.parametrize("trip", [whole, streamed])
+@pytest.mark.parametrize("signer", [*SIGNERS, None])
+@law
+@given(response=some.responses(), thought=some.texts, is_redacted=st.booleans())
+def test_a_signature_goes_to_its_signer_and_to_nobody_else(
+    trip: Trip, signer: Dialect | None, response: Response, thought: str, is_redacted: bool
+) -> None:
+    """Whoever the client is, and wherever the conversation goes on. ``None`` is a provider that signs nothing."""
+    signed = Reasoning(thought or ("" if signer else "t"), SIGNATURE if signer else None, signer=signer)
+    if is_redacted and signer is Dialect.ANTHROPIC:
+        signed = Reasoning(redacted=SIGNATURE, signer=signer)
+    choice = response.choices[0]
+    parts = (signed, *(part for part in choice.parts if not isinstance(part, Reasoning)), Text("."))
+    response = msgspec.structs.replace(response, choices=(msgspec.structs.replace(choice, parts=parts),))
+    for client in CHATS:
+        # What a client gathers from a stream is what it would have got whole.
+        heard_by_client = response if trip is whole else streamed(response, client, [])
+        request = next_turn(client, CODECS[client].encode_response(heard_by_client, "d"))
+        is_sealed = client in SIGNERS and client is not signer and (signer is not None or client is not Dialect.GEMINI)
+        assert bool(request.foreign) == is_sealed
+        for upstream in MODELS:
+            body, lost = sent(request, upstream)
+            is_signer = signer is (Dialect.ANTHROPIC if upstream is Dialect.CONVERSE else upstream)
+            assert ANY_SEAL[:12] not in body
+            assert (SIGNATURE in body) == (is_signer and client in SIGNERS)
+            assert lost or is_signer or not is_sealed
 
 
 def test_the_protocols_are_all_there() -> None:

@@ -129,6 +129,7 @@ def whole(codec: Codec, response: Response) -> Response:
 @given(response=some.responses())
 def test_an_answer_is_read_as_it_was_written(codec: Codec, response: Response) -> None:
     created = (response.created or 0) if codec is OPENAI else None
+    response = some.by(response, None if codec is OPENAI else codec.dialect)
     assert msgspec.structs.replace(response, created=created) == whole(codec, response)
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from typing import Any
 
 import pytest
+import uvloop
 from tests.net.exits import PUBLIC, ask, echo, egress_to, failure, opened
 from tests.net.upstream import Exchange, Script, chunk, head, upstream
 
+from trimtab.cli.serve import _listen
 from trimtab.net import NetFailure
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+on_both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 
 
 async def stalled_before_the_head(exchange: Exchange) -> None:
@@ -159,3 +168,49 @@ async def test_nothing_is_sent_after_closing() -> None:
         assert (await failure(egress)).kind == NetFailure.CONNECT
         await egress.aclose()
         assert len(up.seen) == 1
+
+
+def sends_at_once(transport: asyncio.BaseTransport) -> bool:
+    return bool(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+
+@on_both_loops
+def test_small_writes_to_an_upstream_leave_at_once(run: Run) -> None:
+    """Nagle's algorithm would hold each back until the one before it is acknowledged: up to 40 ms per event of a stream."""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.say(head("200 OK", {"transfer-encoding": "chunked"}), chunk(b"data"))
+        await stalled_before_the_head(exchange)
+
+    async def scenario() -> None:
+        async with upstream(script) as up, egress_to(up.url()) as egress, opened(egress) as answer:
+            connection = answer._response.connection
+            assert connection is not None
+            assert connection.transport is not None
+            assert sends_at_once(connection.transport)
+
+    run(scenario())
+
+
+@on_both_loops
+def test_small_writes_to_a_client_leave_at_once(run: Run) -> None:
+    """The socket is the one that ``trimtab serve`` listens on."""
+
+    class Door(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted.put_nowait(transport)
+
+    accepted = asyncio.Queue[asyncio.BaseTransport]()
+
+    async def scenario() -> None:
+        with closing(_listen("127.0.0.1", 0)) as listening:
+            server = await asyncio.get_running_loop().create_server(Door, sock=listening)
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            transport = await asyncio.wait_for(accepted.get(), 1.0)
+            assert sends_at_once(transport)
+            assert sends_at_once(writer.transport)
+            writer.close()
+            transport.abort()  # type: ignore[attr-defined]
+            server.close()
+
+    run(scenario())

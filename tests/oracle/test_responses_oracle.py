@@ -50,7 +50,7 @@ INTERLEAVED = (
     Started("answer-1", "big-model", 1_700_000_000),
     ReasoningDelta("h"),
     ReasoningDelta("m"),
-    ReasoningDelta(signature="seal"),
+    ReasoningDelta(signature="seal", signer=Dialect.OPENAI_RESPONSES),
     TextDelta("Let me ", block=1),
     TextDelta("look.", block=1),
     TextDelta("Twice.", block=2),
@@ -306,7 +306,7 @@ def test_a_request_as_the_sdk_writes_it() -> None:
     assert kinds[2:4] == [["Text", "Image", "Opaque", "Document", "Document"], ["Reasoning", "Text", "ToolCall", "Opaque"]]
     assert Image(data="AA==", media_type="image/png", detail="low") == request.messages[2].parts[1]
     assert Document(url="https://x.test/b.pdf") == request.messages[2].parts[4]
-    assert Reasoning("hm", "seal") == request.messages[3].parts[0]
+    assert Reasoning("hm", "seal", signer=Dialect.OPENAI_RESPONSES) == request.messages[3].parts[0]
     assert [tool.builtin for tool in request.tools] == [None, "mcp", "web_search"]
     assert (ToolChoice("tool", "weather"), False) == (request.tool_choice, request.parallel_tool_calls)
     assert request.output is not None
@@ -343,7 +343,7 @@ def test_a_conversation_with_the_sdks_own_answers() -> None:
     request = CODEC.decode_request(expanded)
     assert [message.role for message in request.messages] == ["assistant", "user"]
     assert request.messages[0].parts == (
-        Reasoning("hm", "seal"),
+        Reasoning("hm", "seal", signer=Dialect.OPENAI_RESPONSES),
         Text("Let me look."),
         Text("Twice."),
         ToolCall("call_1", "weather", '{"city": "Paris"}'),

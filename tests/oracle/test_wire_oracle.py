@@ -317,7 +317,10 @@ def test_anthropic_request_as_the_sdk_writes_it() -> None:
     )
     request = ANTHROPIC.decode_request(body)
     assert [message.role for message in request.messages] == ["system", "user", "assistant", "user"]
-    assert (Reasoning("hm", "sig"), Reasoning(redacted="xx")) == request.messages[2].parts[:2]
+    assert (
+        Reasoning("hm", "sig", signer=Dialect.ANTHROPIC),
+        Reasoning(redacted="xx", signer=Dialect.ANTHROPIC),
+    ) == request.messages[2].parts[:2]
     result = request.messages[3].parts[0]
     assert isinstance(result, ToolResult)
     assert result.is_error

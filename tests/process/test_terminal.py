@@ -60,6 +60,11 @@ def make_stale_note(folder: Path) -> None:
     (folder / "home" / "key").write_text("tt-old\n")
 
 
+def make_short_key(folder: Path) -> None:
+    (folder / "home").mkdir()
+    (folder / "home" / "key").write_text("sk-1234\n")
+
+
 def make_recording(folder: Path) -> None:
     (folder / "r.jsonl").write_text(json.dumps({"prompt": "hi", "answers": {"m": "hello"}}) + "\n")
 
@@ -97,6 +102,7 @@ CASES: dict[str, tuple[list[str], str, Callable[[Path], None], str, str]] = {
     "ledger is no database": (SERVE, VLLM + ledger_at("taken"), make_garbage, "not an SQLite database", "[store]"),
     "ledger of another": (SERVE, VLLM + ledger_at("taken"), make_foreign, "not an event log of Trimtab", "[store]"),
     "key is a folder": (SERVE, VLLM, make_key_directory, "key cannot be used", "TRIMTAB_HOME"),
+    "key is short": (SERVE, VLLM, make_short_key, "fewer than 20 characters", "TRIMTAB_API_KEY"),
     "explain without a ledger": (["explain"], "", make_nothing, "There is no event log", "Start the server once"),
     "ask nobody": (["ask", "hi"], "", make_nothing, "No gateway of this folder is running", "trimtab up"),
     "ask beside a torn note": (["ask", "hi"], "", make_torn_note, "No gateway of this folder is running", "trimtab up"),

@@ -171,8 +171,9 @@ async def test_the_key_is_shown_once_and_kept_nowhere_but_in_its_file(up: Server
     assert stat.S_IMODE((up.home / "key").stat().st_mode) == 0o600
     async with httpx2.AsyncClient(base_url=up.url) as client:
         wrong = await client.get("/v1/models", headers={"authorization": f"Bearer {key}x"})
-        metrics = await client.get("/metrics")
+        metrics = await client.get("/metrics", headers={"authorization": f"Bearer {key}"})
     assert wrong.status_code == 401
+    assert "trimtab_requests" in metrics.text
     assert key not in wrong.text + metrics.text
     events = [line for line in up.log().splitlines() if line.startswith("{")]
     assert events, "at level debug something is logged"

@@ -33,11 +33,12 @@ from tests.providers.doors import (
 from trimtab.catalog import ProviderRow
 from trimtab.core.errors import EgressRefused, FailureKind, ProviderError
 from trimtab.core.events import Ended, Frame
-from trimtab.core.messages import Dialect, FinishReason
+from trimtab.core.messages import Dialect, FinishReason, Reasoning
 from trimtab.core.zones import Sensitivity
 from trimtab.net import Egress, Receiver, Receivers
 from trimtab.providers import http as http_provider
 from trimtab.providers.http import HTTPProvider
+from trimtab.wire.common.signatures import seal
 
 
 async def test_a_row_whose_upstream_reports_no_usage_is_not_asked_for_it() -> None:
@@ -61,6 +62,20 @@ async def test_the_other_dialect_says_what_was_lost() -> None:
     async with door(saying(CLAUDE_WHOLE), ANTHROPIC) as there, there.open(asked(seed=3)) as answer:
         assert answer.lost == ("seed",)
         assert answer.upstream_id == "req_8"
+
+
+async def test_what_another_provider_signed_stays_behind_and_is_named() -> None:
+    sealed = seal(Reasoning("hm", "c2ln", signer=Dialect.GEMINI), Dialect.ANTHROPIC)
+    thought = {"type": "thinking", "thinking": "hm", "signature": sealed}
+    said = {"role": "assistant", "content": [thought, {"type": "text", "text": "a"}]}
+    question = {"role": "user", "content": "?"}
+    async with door(saying(CLAUDE_WHOLE), ANTHROPIC) as there:
+        request = asked(Dialect.ANTHROPIC, messages=[question, said, question], weird={"a": [1]})
+        async with there.open(request) as answer:
+            assert answer.lost == ("messages.1.content.0",)
+        sent = json.loads(there.up.seen[0].body)
+        assert sent["messages"] == [question, {**said, "content": said["content"][1:]}, question]
+        assert sent["weird"] == {"a": [1]}
 
 
 async def test_the_boundary_refuses_and_nothing_is_sent() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "trimtab"
+BESIDE = ("docs", "tools")
+"""What is not shipped and held to the same hand. It has no floor."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -16,16 +18,26 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 @cache
 def modules() -> dict[str, ast.Module]:
     """Module name -> its tree, packages by their own name."""
+    return _read(SRC)
+
+
+@cache
+def modules_and_beside() -> dict[str, ast.Module]:
+    return modules() | {name: tree for folder in BESIDE for name, tree in _read(ROOT / folder).items()}
+
+
+def _read(folder: Path) -> dict[str, ast.Module]:
     found = {}
-    for path in sorted(SRC.rglob("*.py")):
-        parts = path.relative_to(SRC.parent).with_suffix("").parts
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder.parent).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         found[name] = ast.parse(path.read_text(), str(path))
     return found
 
 
 def path_of(module: str) -> Path:
-    stem = SRC.parent.joinpath(*module.split("."))
+    root = ROOT if module.startswith(BESIDE) else SRC.parent
+    stem = root.joinpath(*module.split("."))
     return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
 
 

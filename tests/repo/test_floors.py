@@ -76,3 +76,13 @@ def test_each_module_imports_alone() -> None:
     for module in first_of_room.values():
         done = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, f"import {module}: {done.stderr}"
+
+
+def test_the_rooms_of_the_server_share_by_what_is_common_alone() -> None:
+    rooms = {"doors", "admin", "signin", "common"}
+    for module, tree in modules().items():
+        here = module.removeprefix("trimtab.server.").split(".")[0]
+        if module.startswith("trimtab.server.") and here in rooms:
+            for target, line in imports(tree):
+                there = target.removeprefix("trimtab.server.").split(".")[0] if target.startswith("trimtab.server.") else here
+                assert there in (here, "common"), f"{module}:{line} imports {target}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.routing.fleets import STRICT, deployment, policy, price, signals
 
@@ -175,3 +176,14 @@ def test_the_table_for_explain_has_a_row_for_everyone_with_figures_or_a_reason()
     assert table[0].expected.startswith("$0.0")
     assert table[0].parts.count("$") == 3
     assert table[2].reason == "zone: Zone nowhere may not see internal data."
+
+
+def test_a_tool_that_talks_to_others_takes_along_only_what_anybody_may_see() -> None:
+    """The deployment itself may see it; the search engine behind it may not."""
+    fleet = policy([deployment("home", zone="local"), deployment("far")], boundary=STRICT)
+    for carried, who in ((Sensitivity.INTERNAL, ["home", "far"]), (Sensitivity.HEALTH, [])):
+        asked = msgspec.structs.replace(signals(carried), reaches=("web_search",))
+        decision = decide(fleet, Ask(), asked, HEALTHY)
+        assert sorted(planned(decision)) == sorted(who)
+    assert objections(decision) == {"home": "zone", "far": "zone"}
+    assert "web_search would pass health data on to others." in {row.reason for row in decision.rejected}

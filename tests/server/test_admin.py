@@ -5,21 +5,25 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 from msgspec.structs import replace
 from starlette.requests import Request
 from tests.support.admin import ROOT_KEY, Admin, Said, admin
 
-from trimtab.core.accounts import ROOT, Change
+from trimtab.core.accounts import ROOT, Change, Scope
 from trimtab.core.errors import Conflict, Forbidden, Unauthenticated
 from trimtab.core.units import USD, NanoUSD
-from trimtab.engine.access import digest
+from trimtab.engine.access import NewKey, digest, new_key, rules
 from trimtab.lab.check_store.samples import START_NS, sample_intent, sample_outcome
 from trimtab.lab.memory import MemoryStore
-from trimtab.server.admin import CSRF_HEADER, OPERATIONS, Session, Who
+from trimtab.server import build_app
+from trimtab.server.admin import OPERATIONS, Who
+from trimtab.server.common.credentials import CSRF_HEADER, Session
 from trimtab.store import SpendLine
 
 
@@ -92,11 +96,14 @@ async def test_each_role_may_what_it_may_and_nothing_else(site: Admin, line: str
         allowed = role == "root" or role in AT_ACME[line]
         if allowed and said.status == 409:
             continue  # somebody before has done it already
-        assert said.status in ((200, 201) if allowed else (403,)), (role, said.text)
-        if not allowed:
-            assert site.book.directory.revision == before
-            assert set(said.body["error"]) == {"code", "message", "hint", "param"}
-            assert said.body["error"]["code"] == "permission_denied"
+        if allowed:
+            assert said.status in (200, 201), (role, said.text)
+            continue
+        unseen = "{" in line and (await site.call("GET", path.removesuffix("/rotate"), key=key)).status == 404
+        assert said.status == (404 if unseen else 403), (role, said.text)
+        assert site.book.directory.revision == before
+        assert set(said.body["error"]) == {"code", "message", "hint", "param"}
+        assert said.body["error"]["code"] == ("entity_not_found" if unseen else "permission_denied")
 
 
 async def made_for(site: Admin, text: str) -> dict[str, str]:
@@ -135,6 +142,55 @@ async def test_the_matrix_has_every_operation_that_changes_something() -> None:
     tried = {line.split("?")[0] for line in AT_ACME}
     patterns = {f"{row.method} {row.path.split('{')[0]}" for row in OPERATIONS if row.method != "GET"}
     assert [pattern for pattern in patterns if not any(line.startswith(pattern) for line in tried)] == []
+
+
+@pytest.mark.parametrize("row", [row for row in OPERATIONS if row.target], ids=lambda row: row.name)
+async def test_a_refusal_does_not_tell_what_is_there(site: Admin, row: Any) -> None:
+    """Whoever has any role elsewhere gets one answer for what is there and what is not."""
+    there = {**await one_of_each(site), "decisions": sample_intent(1).id, "places": "acme/search"}
+    kind = row.path.split("/")[2]
+    for role in ROLES:
+        key = await site.key_with(role, "beta")
+        told = set()
+        for id in (there[kind], "acme/none" if kind == "places" else "none"):
+            for body in BLIND.get(row.name, (None,)):
+                path = row.path.replace("{path:path}", id).replace("{id}", id)
+                said = await site.call(row.method, path, body, key=key)
+                told.add((said.status, said.text.replace(id, "ID")))
+        assert len(told) == 1, (role, told)
+        assert {status for status, _ in told} <= {403, 404}
+
+
+async def test_what_a_body_names_is_not_told_either(site: Admin) -> None:
+    there = await one_of_each(site)
+    key = await site.key_with("admin", "beta")
+    for path, field, named in (
+        ("/-/budgets", "of", f"key:{there['keys']}"),
+        ("/-/keys", "owner", f"user:{there['users']}"),
+        ("/-/keys", "owner", f"service_account:{there['service-accounts']}"),
+    ):
+        told = set()
+        for name in (named, named.partition(":")[0] + ":none"):
+            body = {field: name, **({"limit_usd": 1} if field == "of" else {"place": "beta"})}
+            said = await site.call("POST", path, body, key=key)
+            told.add((said.status, said.text.replace(name, "NAME").replace(name.partition(":")[2], "ID")))
+        assert len(told) == 1, told
+
+
+BLIND: dict[str, tuple[dict[str, object], ...]] = {
+    "put_place": ({}, {"closed": True}, {"closed": False}),
+    "change_user": ({"disabled": True}, {"disabled": False}),
+    "change_service_account": ({"disabled": True}, {"disabled": False}),
+    "change_budget": ({"limit_usd": 3},),
+    "rotate_key": ({},),
+}
+
+
+async def one_of_each(site: Admin) -> dict[str, str]:
+    """The id of each, at acme, by the last name of its path."""
+    await site.store.append(sample_intent(1))
+    kinds = {"user": "users", "account": "service-accounts", "key": "keys", "budget": "budgets", "grant": "grants"}
+    return {kind: (await made_for(site, f"{{{name}}}"))[name] for name, kind in kinds.items()}
 
 
 @pytest.mark.parametrize("row", OPERATIONS, ids=lambda row: row.name)
@@ -208,6 +264,20 @@ async def test_the_audit_tells_who_changed_what_where_one_may_read_it(site: Admi
     assert rows[-1]["entity"]["place"] == "acme/search"
     assert "beta" not in {row["entity"].get("path") for row in rows}
     assert (await site.call("GET", "/-/audit", key=keys["operator"])).body["data"] == []
+
+
+async def test_metrics_are_for_whoever_may_read_all_usage_or_for_everybody_where_the_file_says_so(site: Admin) -> None:
+    keys = await cast(site)
+    prometheus = await site.key_with("analyst", ROOT, limits={"requests_per_minute": 0})
+    for key, status in ((None, 401), ("tt-unknown", 401), (keys["analyst"], 403), (ROOT_KEY, 200), (prometheus, 200)):
+        sent = {} if key is None else {"authorization": f"Bearer {key}"}
+        answer = await site.client.get("/metrics", headers=sent)
+        assert answer.status_code == status, answer.text
+        assert ("trimtab_requests_in_flight" in answer.text) == (status == 200)
+        assert status == 200 or answer.json()["error"]["hint"]
+    opened = build_app(replace(site.site, open_metrics=True))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(opened), base_url="http://127.0.0.1") as client:
+        assert "trimtab_requests_in_flight" in (await client.get("/metrics")).text
 
 
 async def test_a_key_sees_the_models_within_its_scope(site: Admin) -> None:
@@ -329,17 +399,19 @@ async def test_a_rotated_key_opens_until_its_overlap_ends(site: Admin) -> None:
 async def test_a_member_makes_keys_for_themselves_and_within_their_own(site: Admin) -> None:
     user = (await site.made("/-/users", {"email": "mia@example.test"}))["id"]
     await site.made("/-/grants", {"holder": f"user:{user}", "role": "member", "place": "acme"})
-    first = await site.made("/-/keys", {"place": "acme", "owner": f"user:{user}", "scope": {"models": ["small"]}})
-    id = first["described"]["id"]
+    await site.book.sign_in(subject="idp|mia", email="mia@example.test")
+    first, id = new_key(), "first"
+    wanted = NewKey(id=id, digest=digest(first), place="acme", owner=f"user:{user}", scope=Scope(models=frozenset({"small"})))
+    await site.book.apply(site.book.actor(f"user:{user}"), partial(rules.create_key, asked=wanted))
     await site.made("/-/grants", {"holder": f"key:{id}", "role": "member", "place": "acme"})
-    second = await site.made("/-/keys", {"place": "acme"}, key=first["key"])
+    second = await site.made("/-/keys", {"place": "acme"}, key=first)
     assert second["described"]["owner"] == f"user:{user}"
     assert second["described"]["scope"]["models"] == ["small"]
-    wider = await site.call("POST", "/-/keys", {"place": "acme", "scope": {"models": ["large"]}}, key=first["key"])
+    wider = await site.call("POST", "/-/keys", {"place": "acme", "scope": {"models": ["large"]}}, key=first)
     assert wider.status == 403
-    stranger = await site.call("POST", "/-/keys", {"place": "acme", "owner": ""}, key=first["key"])
+    stranger = await site.call("POST", "/-/keys", {"place": "acme", "owner": ""}, key=first)
     assert stranger.status == 403
-    seen = (await site.call("GET", "/-/keys", key=first["key"])).body["data"]
+    seen = (await site.call("GET", "/-/keys", key=first)).body["data"]
     assert {row["id"] for row in seen} == {id, second["described"]["id"]}
 
 
@@ -354,7 +426,10 @@ async def test_a_budget_says_what_is_spent_and_left(site: Admin) -> None:
     await site.read_budgets()
     period = site.gateway.purse._key(budget)
     await site.store.settle("some request", (SpendLine(*period, amount=USD // 50),))
-    said = (await site.call("GET", f"/-/budgets/{made['id']}")).body
+    path = f"/-/budgets/{made['id']}"
+    assert (await site.call("GET", path)).body["spent_usd"] == 0.0, "the store is asked once a second, however often somebody looks"
+    site.clock.advance(1)
+    said = (await site.call("GET", path)).body
     assert (said["limit_usd"], said["spent_usd"], said["held_usd"], said["left_usd"]) == (0.1, 0.02, 0.0, 0.08)
     changed = (await site.call("PATCH", f"/-/budgets/{made['id']}", {"limit_usd": 0.2, "hard": False})).body
     assert (changed["limit_usd"], changed["hard"], changed["alerts"]) == (0.2, False, [0.8, 1.0])
@@ -415,6 +490,7 @@ async def test_a_change_that_others_always_overtake_is_a_conflict() -> None:
         ("POST", "/-/budgets", {"of": "everything", "limit_usd": 1}, 400, "of"),
         ("POST", "/-/budgets", {"of": "place:acme", "limit_usd": 1e300}, 400, "limit_usd"),
         ("GET", "/-/usage?by=colour", None, 400, "by.0"),
+        ("GET", "/-/usage?by=day,team,key,tag,model", None, 400, "by"),
         ("GET", "/-/usage?since=yesterday", None, 400, "since"),
         ("GET", "/-/usage?since=0001-01-01T00:00:00Z", None, 400, "since"),
         ("GET", "/-/usage?by=team&after=%21", None, 400, "after"),

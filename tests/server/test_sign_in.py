@@ -162,6 +162,9 @@ async def test_the_address_is_asked_for_where_the_id_token_has_none(home: House,
     issuer.metadata["userinfo_endpoint"] = f"{issuer.url}/userinfo"
     issuer.userinfo = {"sub": "subject-1", "email": ME, "email_verified": True}
     assert (await signed_in(home, issuer, email=None, email_verified=None)).status_code == 303
+    issuer.userinfo = {"sub": "subject-2", "email": "you@acme.test"}
+    answer = await signed_in(home, issuer, sub="subject-2", email=None, email_verified=True, xms_edov=True)
+    assert "does not vouch" in reason(answer), "the ID token's word is not about an address that stands elsewhere"
     issuer.userinfo = {"sub": "somebody-else", "email": "you@acme.test", "email_verified": True}
     answer = await signed_in(home, issuer, email=None, email_verified=None)
     assert answer.status_code == 503
@@ -454,6 +457,20 @@ async def test_a_disabled_user_is_out_at_once_and_does_not_come_in_again(home: H
     assert "disabled" in reason(answer)
 
 
+async def test_whoever_was_disabled_has_to_sign_in_again(home: House, issuer: FakeIssuer) -> None:
+    id = await home.invite("member@acme.test", Role.ANALYST)
+    await signed_in(home, issuer, sub="m", email="member@acme.test")
+    admin = home.browser()
+    await signed_in(home, issuer, admin)
+    as_operator = {"authorization": f"Bearer {KEY}"}
+    for disabled in (True, False):
+        answer = await admin.patch(f"/-/users/{id}", json={"disabled": disabled}, headers=as_operator)
+        assert answer.json()["disabled"] is disabled
+        assert (await home.client.get("/-/whoami")).status_code == 401
+    assert (await admin.get("/-/whoami")).status_code == 200, "nobody else is signed out"
+    assert (await signed_in(home, issuer, sub="m", email="member@acme.test")).status_code == 303
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -590,6 +607,22 @@ async def test_sign_ins_that_anybody_can_begin_are_bounded(home: House, monkeypa
     answers = [await home.client.get("/-/login") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [303, 303, 303, 429]
     assert int(answers[-1].headers["retry-after"]) >= 1
+    for host, status in {
+        "192.0.2.7": 303,
+        "::ffff:127.0.0.1": 429,
+        "2001:db8::1": 303,
+        "2001:db8:0:1::1": 303,
+        "no address": 303,
+    }.items():
+        assert (await from_address(home, host).get("/-/login")).status_code == status, host
+    beside = [from_address(home, f"2001:db8::{number}") for number in range(2, 5)]
+    assert [(await client.get("/-/login")).status_code for client in beside] == [303, 303, 429], "all of a /64 are one"
+    monkeypatch.setattr("trimtab.server.signin.site.ALTOGETHER_PER_MINUTE", 1)
+    assert [(await from_address(home, f"198.51.100.{number}").get("/-/login")).status_code for number in (1, 2)] == [303, 429]
+
+
+def from_address(home: House, host: str) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=home.app, client=(host, 1)), base_url=AT)
 
 
 async def test_a_browser_gets_a_page_that_runs_nothing_and_is_kept_nowhere(home: House) -> None:

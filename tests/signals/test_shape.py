@@ -10,6 +10,7 @@ from tests.signals.asked import request
 from trimtab.core.catalog import Capability
 from trimtab.core.messages import (
     Audio,
+    Dialect,
     Document,
     Image,
     Message,
@@ -26,6 +27,7 @@ from trimtab.core.messages import (
 from trimtab.signals import sense
 from trimtab.signals.language import language, words_of
 from trimtab.signals.tokens import EXACT_BYTES, count_tokens, encoder
+from trimtab.wire import CODECS
 
 EDIT = msgspec.structs.replace
 
@@ -130,3 +132,29 @@ def test_turns_are_the_users() -> None:
 )
 def test_language_is_a_coarse_guess(text: str, expected: str) -> None:
     assert language(text, frozenset(words_of(text))) == expected
+
+
+ASKED = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
+
+
+@pytest.mark.parametrize(
+    "dialect,body,reaches",
+    [
+        (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "mcp", "server_url": "https://a.test"}]}, ("mcp",)),
+        (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "web_search_preview"}]}, ("web_search",)),
+        (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}, ()),
+        (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "alice_smith"}]}, ("a tool of an unknown kind",)),
+        (Dialect.OPENAI_CHAT, {**ASKED, "web_search_options": {}}, ("web_search_options",)),
+        (Dialect.OPENAI_CHAT, {**ASKED, "tools": [{"type": "function", "function": {"name": "mcp", "parameters": {}}}]}, ()),
+        (Dialect.ANTHROPIC, {**ASKED, "tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}, ("web_fetch",)),
+        (Dialect.ANTHROPIC, {**ASKED, "tools": [{"type": "bash_20250124", "name": "bash"}]}, ()),
+        (Dialect.ANTHROPIC, {**ASKED, "mcp_servers": [{"type": "url", "url": "https://a.test", "name": "a"}]}, ("mcp_servers",)),
+        (Dialect.GEMINI, {"contents": [{"parts": [{"text": "hi"}]}], "tools": [{"google_search": {}}]}, ("googleSearch",)),
+        (Dialect.GEMINI, {"contents": [{"parts": [{"text": "hi"}]}], "tools": [{"urlContext": {}}]}, ("urlContext",)),
+        (Dialect.GEMINI, {"contents": [{"parts": [{"text": "hi"}]}], "tools": [{"codeExecution": {}}]}, ()),
+    ],
+)
+def test_tools_that_pass_on_what_the_model_reads_are_known(
+    dialect: Dialect, body: dict[str, object], reaches: tuple[str, ...]
+) -> None:
+    assert sense(CODECS[dialect].decode_request(msgspec.json.encode({"model": "m", **body}))).reaches == reaches

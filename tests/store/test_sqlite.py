@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from trimtab.core.errors import LedgerError
 from trimtab.lab.check_store import sample_correction, sample_intent, sample_outcome
 from trimtab.lab.check_store.accounts import ENTITIES, change
-from trimtab.store.base import Dimension, Document, Filter, HoldLine, Spending, SpendLine, StoredKey
+from trimtab.store.base import Dimension, Document, Filter, HoldLine, Spending, SpendLine
 from trimtab.store.sqlite import SQLiteStore
 
 DOCUMENT = Document(kind="k", id="d", created_ns=1, body=b"body")
@@ -32,16 +32,13 @@ async def store(path: Path) -> AsyncIterator[SQLiteStore]:
     await store.aclose()
 
 
-async def test_rows_and_keys_are_there_after_a_restart(path: Path) -> None:
-    key = StoredKey("k", b"\x01" * 32, 7)
+async def test_rows_are_there_after_a_restart(path: Path) -> None:
     for turn in range(3):
         store = await SQLiteStore.open(path, writer="w")
         await store.append(sample_intent(turn))
-        await store.add_key(key)
         await store.aclose()
     store = await SQLiteStore.open(path, readonly=True)
     assert [sample_intent(turn) for turn in range(3)] == [record.intent async for record in store.scan(Filter())]
-    assert (key,) == await store.keys()
     assert ((report := await store.verify()).reason, report.rows, report.writers) == ("", 3, 1)
 
 
@@ -131,7 +128,6 @@ async def test_the_event_loop_never_waits_for_the_disk(path: Path) -> None:
         store = await SQLiteStore.open(path, writer="w", sync="full")
         for row in (sample_intent(1), sample_outcome(1), sample_correction(1)):
             await store.append(row)
-        await store.add_key(StoredKey("k", b"d", 1))
         assert [await store.get("req-00000001")] == [record async for record in store.scan(Filter())]
         assert (await store.totals(Filter())).requests == 1
         assert await store.unsettled(0) == ()

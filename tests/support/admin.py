@@ -21,7 +21,7 @@ from trimtab.engine.limits import config_budget
 from trimtab.lab.clock import ManualClock
 from trimtab.lab.memory import MemoryStore
 from trimtab.lab.scripted import ScriptedProvider
-from trimtab.server import Parts, build_app
+from trimtab.server import Site, build_app
 
 ROOT_KEY = "tt-the-operators-own-key"
 FLEET = (
@@ -48,9 +48,8 @@ class Admin:
         self.gateway: Gateway = gateway_of(FLEET, ScriptedProvider(), store=self.store, clock=self.clock, budget=budget)
         self.book = AccountBook(self.store, self.clock, new_id)
         self.fixed = config_budget(budget)
-        self.app: ASGIApp = build_app(
-            Parts(gateway=self.gateway, book=self.book, gate=Gate(10), store=self.store, max_body_bytes=1 << 20)
-        )
+        self.site = Site(gateway=self.gateway, book=self.book, gate=Gate(10), store=self.store, max_body_bytes=1 << 20)
+        self.app: ASGIApp = build_app(self.site)
         self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(self.app), base_url="http://127.0.0.1")
 
     async def open(self) -> None:

@@ -98,7 +98,7 @@ def _part(kind: str, value: Any) -> Part:
             return ToolResult(id=value["toolUseId"], parts=held, is_error=value.get("status") == "error")
         case "reasoningContent":
             said = value.get("reasoningText", {})
-            return Reasoning(said.get("text", ""), said.get("signature"), value.get("redactedContent"))
+            return Reasoning(said.get("text", ""), said.get("signature"), value.get("redactedContent"), Dialect.ANTHROPIC)
         case _:
             raise AssertionError(f"a block of the unknown kind {kind}")
 

@@ -17,7 +17,7 @@ from openai import AsyncOpenAI
 from trimtab.cli.common.home import Running
 from trimtab.store import SQLiteStore
 
-KEY = "tt-process-test-key"
+KEY = "tt-key-of-the-process-tests"
 
 
 class Server:

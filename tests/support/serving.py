@@ -23,12 +23,12 @@ from trimtab.core.units import Clock, NanoUSD, Timeouts
 from trimtab.core.zones import Secret
 from trimtab.engine import AccountBook, Gate, Gateway
 from trimtab.engine.access import digest
-from trimtab.engine.batches import Around, batching
+from trimtab.engine.batches import batching
 from trimtab.engine.clock import SystemClock, new_id
 from trimtab.lab.memory import MemoryStore
 from trimtab.net import Egress, Receiver, Receivers
 from trimtab.providers.registry import auth_headers, provider_for
-from trimtab.server import Parts, Shelf, build_app
+from trimtab.server import Shelf, Site, build_app
 from trimtab.store import Filter
 
 KEY = "tt-test-key"
@@ -79,7 +79,7 @@ class QuietServer(uvicorn.Server):
         yield
 
 
-SHORT = Timeouts(connect=1, first_token=0.3, idle=0.3, total=5)
+SHORT = Timeouts(connect=1, first_token=0.3, idle=0.3, total=3)
 
 
 @asynccontextmanager
@@ -122,20 +122,16 @@ async def serving(
         batches = batching(
             config_of(fleet).batches,
             files,
-            Around(
-                gateway=gateway,
-                book=book,
-                documents=store,
-                clock=SystemClock(),
-                busy=lambda: gate.under_way * 2 >= max_concurrency,
-                longest=max_body_bytes,
-            ),
+            gateway,
+            book,
+            store,
+            carriers={},
+            busy=lambda: gate.under_way * 2 >= max_concurrency,
+            longest=max_body_bytes,
         )
         desk = await stack.enter_async_context(batches)
-    app = build_app(
-        Parts(gateway=gateway, book=book, gate=gate, store=store, max_body_bytes=max_body_bytes, shelf=shelf, desk=desk)
-    )
-    listening = socket.socket()
+    app = build_app(Site(gateway=gateway, book=book, gate=gate, store=store, max_body_bytes=max_body_bytes), shelf=shelf, desk=desk)
+    listening = socket.socket(proto=socket.IPPROTO_TCP)  # asyncio turns Nagle's algorithm off for what is called TCP alone
     listening.bind(("127.0.0.1", 0))
     server = QuietServer(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None))
     serve = asyncio.create_task(server.serve(sockets=[listening]))

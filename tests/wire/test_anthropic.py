@@ -304,8 +304,8 @@ def test_a_stream_as_the_real_api_sends_it() -> None:
     assert read == [
         Started("msg", "claude"),
         UsageReported(Usage(input=15, cache_read=5, cache_write=7)),
-        ReasoningDelta("hm"),
-        ReasoningDelta(signature="sig"),
+        ReasoningDelta("hm", signer=Dialect.ANTHROPIC),
+        ReasoningDelta(signature="sig", signer=Dialect.ANTHROPIC),
         TextDelta("Hi", block=1),
         opaque,
         ToolCallDelta(0, id="t", name="f"),

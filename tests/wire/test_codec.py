@@ -24,7 +24,7 @@ from trimtab.core.errors import (
 )
 from trimtab.core.messages import Dialect
 from trimtab.wire import CODECS, UpstreamError, client_status
-from trimtab.wire.body import MAX_LOST, DataUrl, Losses, encode_data_url, parse_data_url, tool_id
+from trimtab.wire.body import MAX_LOST, DataUrl, Losses, encode_data_url, parse_data_url, tool_id, without
 
 K = FailureKind
 
@@ -181,6 +181,22 @@ def test_data_urls(url: str, parts: DataUrl | None) -> None:
     assert parts == parse_data_url(url)
     if parts is not None:
         assert parts == parse_data_url(encode_data_url(parts.media_type, parts.data))
+
+
+@pytest.mark.parametrize(
+    ("body", "paths", "left"),
+    [
+        ('{"a":[{"b":[1.0,2]},3],"c":1e2}', ["a.0.b.1"], '{"a":[{"b":[1.0]},3],"c":1e2}'),
+        ('{"a":[{"b":[1],"r":"x"},3]}', ["a.0.b.0"], '{"a":[3]}'),
+        ('{"a":[{"b":1, "c":2},3]}', ["a.0.b", "a.1"], '{"a":[{"c":2}]}'),
+        ('{"a":{"b":[{"c":1,"d":2}]}}', ["a.0.b.0.c"], '{"a":{"b":[{"d":2}]}}'),
+        ('{"a":[0,1,2]}', ["a.0", "a.2"], '{"a":[1]}'),
+        ('{"a":[0]}', ["a.0"], "{}"),
+    ],
+)
+def test_what_is_left_out_leaves_the_rest_as_it_came(body: str, paths: list[str], left: str) -> None:
+    """A list that is left empty goes, and so does what it was in; the only member of a list may stand alone."""
+    assert left.encode() == without(body.encode(), paths)
 
 
 def test_losses_are_named_once_and_not_without_end() -> None:

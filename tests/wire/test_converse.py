@@ -203,10 +203,13 @@ def test_documents_have_names_that_are_allowed_and_differ() -> None:
 
 
 def test_signed_thinking_goes_back_to_the_maker_of_the_model_only() -> None:
-    signed, redacted = Reasoning("t", signature="c2ln"), Reasoning(redacted="cmVk")
+    maker = Dialect.ANTHROPIC
+    signed, redacted = Reasoning("t", signature="c2ln", signer=maker), Reasoning(redacted="cmVk", signer=maker)
     expected = [{"reasoningText": {"text": "t", "signature": "c2ln"}}, {"redactedContent": "cmVk"}]
-    blocks, lost = content(signed, redacted, Reasoning("u"), role="assistant")
-    assert (expected, ("messages.0.content.2",)) == ([block["reasoningContent"] for block in blocks], lost)
+    blocks, lost = content(
+        signed, redacted, Reasoning("u", signer=maker), Reasoning("t", signature="c2ln", signer=Dialect.GEMINI), role="assistant"
+    )
+    assert (expected, ("messages.0.content.2", "messages.0.content.3")) == ([block["reasoningContent"] for block in blocks], lost)
     assert content(signed, role="assistant", model=LLAMA) == ([], ("messages.0.content.0",))
 
 
@@ -257,9 +260,9 @@ def test_the_stop_sequence_is_told() -> None:
 def test_a_stream_of_everything() -> None:
     assert [
         Started(),
-        ReasoningDelta("hm", block=0),
-        ReasoningDelta(block=0, signature="c2ln"),
-        ReasoningDelta(block=1, redacted="cmVk"),
+        ReasoningDelta("hm", block=0, signer=Dialect.ANTHROPIC),
+        ReasoningDelta(block=0, signature="c2ln", signer=Dialect.ANTHROPIC),
+        ReasoningDelta(block=1, redacted="cmVk", signer=Dialect.ANTHROPIC),
         TextDelta("hi", block=2),
         ToolCallDelta(0, id="a", name="f"),
         ToolCallDelta(0, '{"x":'),

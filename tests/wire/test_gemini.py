@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import msgspec
@@ -343,8 +344,8 @@ def test_a_stream_of_thoughts_text_and_calls() -> None:
     assert len({call.id for call in calls}) == 2
     assert told[0] == Started("r", "m")
     assert [event for event in told if isinstance(event, ReasoningDelta)] == [
-        ReasoningDelta("hm", block=0),
-        ReasoningDelta(block=2, signature="AAAA"),
+        ReasoningDelta("hm", block=0, signer=Dialect.GEMINI),
+        ReasoningDelta(block=2, signature="AAAA", signer=Dialect.GEMINI),
     ]
     assert [event for event in told if isinstance(event, TextDelta)] == [TextDelta("Let ", block=1), TextDelta("me.", block=1)]
     assert [event.kind for event in told if isinstance(event, OpaqueDelta)] == ["executableCode"]
@@ -429,10 +430,11 @@ def test_a_cut_stream_never_says_why_it_ended() -> None:
     assert sent.endswith(b"\n\n")
 
 
-def test_what_is_no_base64_is_no_signature() -> None:
+def test_what_anothers_provider_signed_is_bytes_too() -> None:
     encoder = CODEC.stream_encoder(ask(), "d")
-    sent = encoder.encode(Frame((ReasoningDelta("t", signature="not bytes!"),)), same_dialect=False)
-    assert b"thoughtSignature" not in sent
+    sent = encoder.encode(Frame((ReasoningDelta("t", signature="not bytes!", signer=Dialect.ANTHROPIC),)), same_dialect=False)
+    part = json.loads(sent.removeprefix(b"data: "))["candidates"][0]["content"]["parts"][0]
+    assert b"not bytes!" in base64.b64decode(part["thoughtSignature"], altchars=b"-_", validate=True)
 
 
 def test_structured_output_without_a_schema() -> None:

@@ -113,6 +113,13 @@ def test_a_purpose_of_a_third_protocol_is_named_by_its_own_name() -> None:
     assert json.loads(COHERE.encode_request(request, "m")[0])["input_type"] == "search_document"
 
 
+def test_cohere_takes_96_inputs_and_is_not_sent_more() -> None:
+    most, more = (EMBED.decode_request(body(model="m", input=["a"] * count)) for count in (96, 97))
+    assert json.loads(COHERE.encode_request(most, "m")[0])["texts"] == ["a"] * 96
+    with pytest.raises(Untranslatable, match="96 inputs at a time, and these are 97"):
+        COHERE.encode_request(more, "m")
+
+
 def test_no_input_is_ever_left_out() -> None:
     tokens = EMBED.decode_request(body(model="m", input=[[1], [2]]))
     with pytest.raises(Untranslatable):

@@ -40,6 +40,7 @@ from trimtab.lab.upstream.answers import HELLO
 from trimtab.lab.upstream.delivery import Form, Steps, Strange, encode
 from trimtab.lab.upstream.responses import ResponsesRequest, pieces
 from trimtab.wire import CODECS, SSEDecoder, UpstreamErrorEvent, WireError
+from trimtab.wire.common.signatures import unseal
 from trimtab.wire.openai_responses import conversation
 
 CODEC = CODECS[Dialect.OPENAI_RESPONSES]
@@ -127,7 +128,10 @@ def test_one_turn_of_the_assistant_is_one_message() -> None:
     request = asked(input=items)
     assert request.messages == (
         Message("user", (Text("?"),)),
-        Message("assistant", (Reasoning("a\n\nb"), ToolCall("c1", "f", "{}"), ToolCall("c2", "g", "{}"))),
+        Message(
+            "assistant",
+            (Reasoning("a\n\nb", signer=Dialect.OPENAI_RESPONSES), ToolCall("c1", "f", "{}"), ToolCall("c2", "g", "{}")),
+        ),
         Message("tool", (ToolResult("c1", (Text("1"),)),)),
         Message("tool", (ToolResult("c2", (Text("2"),)),)),
         Message("assistant", (Refusal("No."),)),
@@ -243,7 +247,8 @@ def test_thinking_of_one_item_is_one_block_in_paragraphs() -> None:
         },
         {"type": "response.reasoning_text.delta", "output_index": 1, "content_index": 0, "delta": "d"},
     )
-    assert fold(events).choices[0].parts == (Reasoning("ab\n\nc", "seal"), Reasoning("d"))
+    signer = Dialect.OPENAI_RESPONSES
+    assert fold(events).choices[0].parts == (Reasoning("ab\n\nc", "seal", signer=signer), Reasoning("d", signer=signer))
 
 
 def test_what_was_not_sent_in_pieces_is_read_from_the_finished_item() -> None:
@@ -386,11 +391,21 @@ def test_an_answer_without_an_id_goes_by_the_decisions() -> None:
     assert (first["response"]["id"], first["response"]["model"]) == ("decision", "m")
 
 
+def test_an_answer_repeats_nothing_of_the_request_that_it_may_leave_out() -> None:
+    """What the official SDK's ``Response`` demands is there; no field says otherwise than the client asked."""
+    response = written(Started("r", "m"), TextDelta("a"), Finished(FinishReason.STOP), Ended())[-1]["response"]
+    assert isinstance(response, dict)
+    assert response.keys() >= {"parallel_tool_calls", "tool_choice", "tools"}
+    assert response.keys().isdisjoint({"max_output_tokens", "previous_response_id", "reasoning", "text", "truncation", "user"})
+
+
 def test_what_a_provider_redacted_goes_along_sealed() -> None:
-    last = written(Started("r", "m"), ReasoningDelta(redacted="xx"), TextDelta("a"), Finished(FinishReason.STOP), Ended())[-1]
+    redacted = ReasoningDelta(redacted="xx", signer=Dialect.ANTHROPIC)
+    last = written(Started("r", "m"), redacted, TextDelta("a"), Finished(FinishReason.STOP), Ended())[-1]
     assert isinstance(last["response"], dict)
     thought = last["response"]["output"][0]
-    assert (thought["type"], thought["summary"], thought["encrypted_content"]) == ("reasoning", [], "xx")
+    assert (thought["type"], thought["summary"]) == ("reasoning", [])
+    assert unseal(Reasoning(signature=thought["encrypted_content"])) == Reasoning(redacted="xx", signer=Dialect.ANTHROPIC)
 
 
 def test_an_item_of_this_protocol_is_given_on_and_another_protocols_is_not() -> None:

@@ -11,10 +11,10 @@ import click
 from trimtab.cli.common.home import Home
 from trimtab.cli.common.output import json_option, pairs, print_json
 from trimtab.core.errors import LedgerError
-from trimtab.core.units import usd
+from trimtab.core.units import SECOND_NS, usd
 from trimtab.store import Filter, SQLiteStore, Totals, VerifyReport
 
-_A_MINUTE_NS = 60 * 1_000_000_000
+_A_MINUTE_NS = 60 * SECOND_NS
 
 
 @click.group()

@@ -28,10 +28,13 @@ from trimtab.config import Config
 from trimtab.core.errors import ConfigError
 from trimtab.engine.access import digest, new_key
 from trimtab.engine.assembly import Assembly, assemble
-from trimtab.server import Parts, Provider, Shelf, SignIn, build_app
+from trimtab.server import Provider, Shelf, SignIn, Site, build_app
 from trimtab.telemetry import configure_logging, log
 
 port_option = click.option("--port", type=click.IntRange(0, 65535), help="Overrides [server] port.")
+_SHORTEST_KEY = 20
+"""Characters. A key that is made has 46; one that is chosen should not be found by trying."""
+
 level_option = click.option(
     "--log-level", default="warning", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
 )
@@ -46,12 +49,12 @@ def up(file: Path | None, port: int | None, log_level: str) -> None:
     configure_logging(log_level)
     home = Home.find()
     home.make()
-    config = _with_port(load(file), port)
+    config, key = _with_port(load(file), port), _own_key(home)
     with _listen(config.server.host, config.server.port) as listening:
         weights, missing = ensure_all(config, home, note)
         for id, error in missing.items():
             note(f"without {id}: {error}")
-        _run(config, home, weights, listening, welcome=True)
+        _run(config, home, weights, key, listening, welcome=True)
 
 
 @click.command()
@@ -66,12 +69,12 @@ def serve(file: Path | None, port: int | None, log_level: str) -> None:
     configure_logging(log_level)
     home = Home.find()
     home.make()
-    config = _with_port(load(file), port)
+    config, key = _with_port(load(file), port), _own_key(home)
     with _listen(config.server.host, config.server.port) as listening:
         weights, missing = ensure_all(config, home, note, fetch=False)
         for error in missing.values():
             raise error
-        _run(config, home, weights, listening, welcome=False)
+        _run(config, home, weights, key, listening, welcome=False)
 
 
 def _with_port(config: Config, port: int | None) -> Config:
@@ -80,11 +83,21 @@ def _with_port(config: Config, port: int | None) -> Config:
     return msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=port))
 
 
-def _run(config: Config, home: Home, weights: Mapping[str, Path], listening: socket.socket, *, welcome: bool) -> None:
+def _own_key(home: Home) -> str:
+    """The gateway's own key: the one that is given, or a new one, which is kept."""
     key = home.key()
     if key is None:
         key = new_key()
         home.keep_key(key)
+    elif len(key) < _SHORTEST_KEY:
+        raise ConfigError(
+            f"The gateway's own key has fewer than {_SHORTEST_KEY} characters, so that somebody could find it by trying.",
+            hint="Unset TRIMTAB_API_KEY and remove the file 'key' from TRIMTAB_HOME (.trimtab): a good one is made at the next start.",
+        )
+    return key
+
+
+def _run(config: Config, home: Home, weights: Mapping[str, Path], key: str, listening: socket.socket, *, welcome: bool) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(config, home, weights, key, listening, welcome=welcome))
 
@@ -92,7 +105,7 @@ def _run(config: Config, home: Home, weights: Mapping[str, Path], listening: soc
 def _listen(host: str, port: int) -> socket.socket:
     """Take the port before anything is started, so that a taken one is said at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
+    listening = socket.socket(family, proto=socket.IPPROTO_TCP)  # asyncio turns Nagle's algorithm off for what is called TCP alone
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
@@ -118,7 +131,8 @@ async def _serve(
             )
         host, port = listening.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        app = build_app(_parts(assembly, config))
+        shelf, sign_in = _shelf(assembly, config), _sign_in(assembly, config)
+        app = build_app(_site(assembly, config), shelf=shelf, desk=assembly.desk, sign_in=sign_in)
         server = _Server(
             uvicorn.Config(
                 app,
@@ -143,18 +157,19 @@ async def _serve(
             home.forget_running(os.getpid())
 
 
-def _parts(assembly: Assembly, config: Config) -> Parts:
-    kept = config.responses
-    return Parts(
+def _site(assembly: Assembly, config: Config) -> Site:
+    return Site(
         gateway=assembly.gateway,
         book=assembly.book,
         gate=assembly.gate,
         store=assembly.store,
         max_body_bytes=config.server.max_body_bytes,
-        shelf=Shelf(assembly.store, assembly.clock, kept.days) if kept.store else None,
-        desk=assembly.desk,
-        sign_in=_sign_in(assembly, config),
+        open_metrics=config.server.open_metrics,
     )
+
+
+def _shelf(assembly: Assembly, config: Config) -> Shelf | None:
+    return Shelf(assembly.store, assembly.clock, config.responses.days) if config.responses.store else None
 
 
 def _sign_in(assembly: Assembly, config: Config) -> SignIn | None:

@@ -34,6 +34,10 @@ class ServerTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Annotated[float, Meta(ge=0, le=600)],
         Meta(description="How long a request waits for its turn, key by key, when that many are under way."),
     ] = 2.0
+    open_metrics: Annotated[
+        bool,
+        Meta(description="Tell `/metrics` to whoever can reach the port, without a key. They name deployments, budgets and money."),
+    ] = False
     drain_seconds: Annotated[Seconds, Meta(description="How long a shutdown waits for requests under way.")] = 30.0
 
 
@@ -224,7 +228,7 @@ class PriceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class TimeoutsTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connect: Annotated[Seconds, Meta(description="Seconds to connect.")] = 5.0
-    first_token: Annotated[Seconds, Meta(description="Seconds until the first content.")] = 60.0
+    first_token: Annotated[Seconds, Meta(description="Seconds until the first content of a stream.")] = 60.0
     idle: Annotated[Seconds, Meta(description="Seconds between two pieces of an answer.")] = 30.0
     total: Annotated[Seconds, Meta(description="Seconds for the whole attempt.")] = 600.0
 

@@ -19,7 +19,7 @@ from trimtab.core.zones import Boundary, Secret
 
 class Server(Struct, frozen=True, kw_only=True):
     """``max_body_bytes`` bounds a client's body; ``max_concurrency`` the requests under way, ``queue_seconds``
-    the wait for a place among them; ``drain_seconds`` the wait at shutdown."""
+    the wait for a place among them; ``drain_seconds`` the wait at shutdown. ``open_metrics``: do metrics need no key?"""
 
     host: str
     port: int
@@ -27,6 +27,7 @@ class Server(Struct, frozen=True, kw_only=True):
     max_concurrency: int
     queue_seconds: float
     drain_seconds: float
+    open_metrics: bool
 
 
 class StoreConfig(Struct, frozen=True, kw_only=True):

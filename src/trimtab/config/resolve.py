@@ -35,6 +35,7 @@ from trimtab.config.model import (
 )
 from trimtab.config.secrets import BadReference, resolve_secret
 from trimtab.config.source import KeyPath, Source
+from trimtab.core.accounts import address_key, fault_of_address
 from trimtab.core.catalog import Tier
 from trimtab.core.decision import LatencyClass
 from trimtab.core.units import Price
@@ -224,6 +225,9 @@ def _oidc(table: OIDCTable, source: Source, env: Mapping[str, str]) -> OIDC:
             ("oidc", "redirect_url"),
             hint=f"Write the gateway's public address with {SIGN_IN_CALLBACK} behind it, and register the same at the provider.",
         )
+    for address in table.admins:
+        if (fault := fault_of_address(address)) is not None:
+            raise source.error(f"An admin of sign-in is not known by this. {fault[0]}", ("oidc", "admins"), hint=fault[1])
     if "openid" not in table.scopes:
         raise source.error("Sign-in needs the scope 'openid'.", ("oidc", "scopes"), hint='Add "openid" to the scopes.')
     secret = None
@@ -238,7 +242,7 @@ def _oidc(table: OIDCTable, source: Source, env: Mapping[str, str]) -> OIDC:
         redirect_url=table.redirect_url,
         client_secret=secret,
         scopes=table.scopes,
-        admins=frozenset(address.casefold() for address in table.admins),
+        admins=frozenset(address_key(address) for address in table.admins),
         session_seconds=table.session_hours * 3600,
         idle_seconds=table.idle_minutes * 60,
     )

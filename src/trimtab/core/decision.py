@@ -35,7 +35,8 @@ class Signals(Struct, frozen=True, kw_only=True):
 
     ``input_tokens`` is exact for short requests and an estimate beyond (``tokens_exact``). ``complexity`` is 0..1, where 0.5 is as hard
     as the mean question of the benchmark behind the cards. ``lowered`` are classes that were found, and that a caller with the right to
-    do so took away. ``evidence`` says in words why, per signal, without content of the request.
+    do so took away. ``reaches`` names the tools by which whoever answers would pass on what it reads to others, whom nobody here chose.
+    ``evidence`` says in words why, per signal, without content of the request.
     """
 
     input_tokens: int
@@ -47,6 +48,7 @@ class Signals(Struct, frozen=True, kw_only=True):
     complexity: float
     sensitivity: frozenset[Sensitivity]
     lowered: frozenset[Sensitivity] = frozenset()
+    reaches: tuple[str, ...] = ()
     evidence: tuple[tuple[str, str], ...] = ()
     took_us: tuple[tuple[str, int], ...] = ()
 

@@ -8,6 +8,7 @@
     ├── Overloaded          503  more requests under way than the gateway takes
     ├── RequestError                 the client's request; never retried
     │   ├── MalformedRequest    400
+    │   ├── ReportTooLarge      400  it would take too long, or say more than anybody reads
     │   ├── Unauthenticated     401
     │   ├── SignInRefused       401  this sign-in failed; another may not
     │   ├── Forbidden           403  the key is known, and has no right to this
@@ -98,6 +99,10 @@ class RequestError(TrimtabError):
 
 class MalformedRequest(RequestError):
     pass
+
+
+class ReportTooLarge(RequestError):
+    code = "report_too_large"
 
 
 class Unauthenticated(RequestError):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
-from trimtab.core.messages import Choice, FinishReason, Opaque, Part, Reasoning, Refusal, Response, Text, ToolCall, Vector
+from trimtab.core.messages import Choice, Dialect, FinishReason, Opaque, Part, Reasoning, Refusal, Response, Text, ToolCall, Vector
 from trimtab.core.units import Usage
 
 
@@ -43,6 +44,7 @@ class ReasoningDelta(Struct, frozen=True):
     block: int = 0
     signature: str | None = None
     redacted: str | None = None
+    signer: Dialect | None = None
 
 
 class ToolCallDelta(Struct, frozen=True):
@@ -170,7 +172,9 @@ class _ChoiceBuilder:
                 self._text[key].append(event.text)
                 held = self._thinking.get(block, Reasoning())
                 self._thinking[block] = Reasoning(
-                    signature=event.signature or held.signature, redacted=event.redacted or held.redacted
+                    signature=event.signature or held.signature,
+                    redacted=event.redacted or held.redacted,
+                    signer=event.signer or held.signer,
                 )
             case ToolCallDelta(index=index):
                 key = self._key("tool", index)
@@ -197,8 +201,7 @@ class _ChoiceBuilder:
             case "refusal":
                 return Refusal(text)
             case "reasoning":
-                held = self._thinking[number]
-                return Reasoning(text=text, signature=held.signature, redacted=held.redacted)
+                return replace(self._thinking[number], text=text)
             case "tool":
                 call = self._tools[number]
                 return ToolCall(id=call.id, name=call.name, arguments=text)
@@ -275,8 +278,8 @@ def _unfold_choice(choice: Choice) -> Iterator[Event]:
                 logprobs = ()
             case Refusal(text=text):
                 yield RefusalDelta(text, choice=choice.index)
-            case Reasoning(text=text, signature=signature, redacted=redacted):
-                yield ReasoningDelta(text, choice=choice.index, block=block, signature=signature, redacted=redacted)
+            case Reasoning():
+                yield ReasoningDelta(part.text, choice.index, block, part.signature, part.redacted, part.signer)
             case ToolCall(id=id, name=name, arguments=arguments):
                 yield ToolCallDelta(tools, arguments, id=id, name=name, choice=choice.index)
                 tools += 1

@@ -97,11 +97,16 @@ class Document(Struct, frozen=True, tag="document"):
 
 
 class Reasoning(Struct, frozen=True, tag="reasoning"):
-    """A model's own thinking. ``signature`` and ``redacted`` are opaque to all but the provider that wrote them."""
+    """A model's own thinking. ``signature`` and ``redacted`` are opaque to all but the provider that wrote them.
+
+    ``signer`` is the protocol of that provider, under its maker's name where several have the same signatures (Bedrock's are
+    Anthropic's); ``None`` where nobody knows.
+    """
 
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
+    signer: Dialect | None = None
 
 
 class Refusal(Struct, frozen=True, tag="refusal"):
@@ -216,6 +221,7 @@ class Request(Struct, frozen=True, kw_only=True):
     ``headers`` are the protocol's own headers that go with it then (``anthropic-beta``); elsewhere they are lost by name.
     ``extras`` names the top-level fields of ``native`` that no field here carries: they survive on the same dialect and are
     reported as lost on another.
+    ``foreign`` are the dotted paths of what in ``native`` another protocol's provider signed: left out where the rest is forwarded.
     ``sensitivity`` is written by the engine once the signals have read the request. Until then the request counts as unreadable,
     so that a forgotten step closes doors and never opens one.
     """
@@ -236,6 +242,7 @@ class Request(Struct, frozen=True, kw_only=True):
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     extras: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     sensitivity: frozenset[Sensitivity] = frozenset({Sensitivity.UNREADABLE})
 
     @property

@@ -14,6 +14,10 @@ USD = 1_000_000_000
 """Nano-USD in one USD."""
 
 
+SECOND_NS = 1_000_000_000
+DAY_NS = 86_400 * SECOND_NS
+
+
 def usd(amount: NanoUSD | int | None) -> str:
     """Six decimals for people; an unknown amount says so."""
     return "unknown" if amount is None else f"${amount / USD:.6f}"

@@ -7,7 +7,7 @@ answer takes the same path as a stream: it is a stream of one frame.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 import msgspec
@@ -32,7 +32,6 @@ from trimtab.engine.attempts.failover import Failover, Opened
 from trimtab.engine.cache import Question, ResponseCache
 from trimtab.engine.caller import Caller
 from trimtab.engine.limits import Rates
-from trimtab.engine.limits.purse import targets
 from trimtab.engine.recorder import Entry, Recorder
 from trimtab.engine.refusals import outcome_of, why_empty
 from trimtab.providers import Provider
@@ -88,9 +87,8 @@ class Gateway:
         self._cache = cache
         self._clock = recorder.clock
         self.fleet = Fleet(self._clock)
-        self._max_attempts = routing.max_attempts
         self._usual_output = routing.output_tokens
-        self._failover = Failover(deployments, providers, self.fleet, self._clock)
+        self._failover = Failover(deployments, providers, self.fleet, self._clock, routing.max_attempts)
         for id in deployments:
             self.metrics.watch_resting(id, partial(self._rests, id))
 
@@ -119,7 +117,7 @@ class Gateway:
                 param="model",
                 hint="Name the model. GET /v1/models lists what is deployed.",
             )
-        budgets = self.purse.over(targets(caller.place, caller.line or caller.key_id, caller.tags))
+        budgets = self.purse.over(caller.place, caller.line or caller.key_id, caller.tags)
         ask = Ask(
             wish=wish or Wish.AUTO,
             named=None if wish else request.model if request.model in self._names else UNKNOWN,
@@ -154,15 +152,15 @@ class Gateway:
                 async with aclosing(_tell_again(hit.response, entry)) as frames:
                     yield Reply(entry.id, decision, hit.deployment, frames, request.dialect, cached=True)
                 return
-            async with (
-                self.rates.entered(caller.chain, signals.input_tokens + signals.output_tokens) as ticket,
-                self._first_accepted(cleared, caller, entry) as opened,
-            ):
-                if request.stream:  # a whole answer waits for its outcome, and that stands behind the intent
-                    await entry.intent_kept()
-                async with aclosing(_tell(opened, entry, question)) as frames:
-                    yield Reply(entry.id, entry.decision, opened.deployment, frames, opened.dialect, opened.content_type)
-                ticket.used = entry.tokens_used
+            async with self.rates.entered(caller.chain, signals.input_tokens + signals.output_tokens) as ticket:
+                reconsider = partial(self._reconsider, request, caller, entry)
+                async with self._failover.first_accepted(cleared, entry, self._deadline(caller), reconsider) as opened:
+                    if request.stream:  # a whole answer waits for its outcome, and that stands behind the intent
+                        await entry.intent_kept()
+                    async with aclosing(_tell(opened, entry, question)) as frames:
+                        yield Reply(entry.id, entry.decision, opened.deployment, frames, opened.dialect, opened.content_type)
+                if ticket.buckets:
+                    ticket.used = entry.tokens_used
         except TrimtabError as error:
             error.decision_id = entry.id if entry.is_kept else ""
             if isinstance(error, BudgetExhausted):
@@ -178,25 +176,15 @@ class Gateway:
             # Reached unclosed only when the client has left: the record is handed over without waiting.
             entry.close(OutcomeKind.COMPLETE if entry.finished else OutcomeKind.CANCELLED)
 
-    @asynccontextmanager
-    async def _first_accepted(self, request: Request, caller: Caller, entry: Entry) -> AsyncIterator[Opened]:
-        """The plan's first good stream. Where the money ran out between decision and hold, decide once more: something may be free."""
-        seconds = min(_REQUEST_SECONDS, caller.seconds or _REQUEST_SECONDS)
-        deadline = Deadline(self._clock.monotonic() + seconds)
-        async with AsyncExitStack() as stack:
-            try:
-                opened = await stack.enter_async_context(
-                    self._failover.first_accepted(request, entry, self._max_attempts, deadline)
-                )
-            except BudgetExhausted:
-                await self.purse.refresh(now=True)
-                entry.decision = self._decide(request, caller, entry.decision.signals)
-                if not entry.decision.plan:
-                    raise self._refusal(entry.decision, request.model) from None
-                opened = await stack.enter_async_context(
-                    self._failover.first_accepted(request, entry, self._max_attempts, deadline)
-                )
-            yield opened
+    def _deadline(self, caller: Caller) -> Deadline:
+        return Deadline(self._clock.monotonic() + min(_REQUEST_SECONDS, caller.seconds or _REQUEST_SECONDS))
+
+    async def _reconsider(self, request: Request, caller: Caller, entry: Entry) -> None:
+        """The money ran out between decision and hold: decide once more, since something may be free. Raises where nothing is."""
+        await self.purse.refresh(now=True)
+        entry.decision = self._decide(request, caller, entry.decision.signals)
+        if not entry.decision.plan:
+            raise self._refusal(entry.decision, request.model)
 
     def _refusal(self, decision: Decision, model: str) -> TrimtabError:
         error = why_empty(decision, model, list(self.deployments))

@@ -19,6 +19,7 @@ from trimtab.core.errors import ProviderError
 from trimtab.core.events import (
     Finished,
     Frame,
+    OpaqueDelta,
     ReasoningDelta,
     RefusalDelta,
     Started,
@@ -32,7 +33,7 @@ from trimtab.core.record import Attempt, Intent, Outcome, OutcomeKind
 from trimtab.core.units import Clock, NanoUSD, Usage
 from trimtab.engine.caller import Caller
 from trimtab.engine.clock import new_id
-from trimtab.engine.limits.purse import HOLD_SECONDS, Purse, targets
+from trimtab.engine.limits.purse import HOLD_SECONDS, Purse
 from trimtab.store import Ledger
 from trimtab.telemetry import Metrics
 
@@ -61,6 +62,7 @@ class AttemptLog:
         self._choices: set[int] = set()
         self._reported = Usage()
         self._answer_bytes = 0
+        self._can_estimate = True
 
     def see(self, frame: Frame) -> None:
         if frame.has_content:
@@ -81,6 +83,8 @@ class AttemptLog:
                     self._reported = merge_usage(self._reported, usage)
                 case Started(model=model) if model:
                     self._model = model
+                case OpaqueDelta():
+                    self._can_estimate = False
                 case _:
                     continue
 
@@ -88,13 +92,18 @@ class AttemptLog:
         return round((self._clock.monotonic() - self._started) * 1_000_000)
 
     def _usage(self, failure: ProviderError | None) -> Usage:
-        """What the provider reported; nothing, where it surely did nothing; else our estimate, marked as one."""
+        """What the provider reported; nothing, where it surely did nothing; else our estimate, marked as one.
+
+        The length of an image, of a recording, of a part that we do not know says nothing about tokens: what is missing stays unknown.
+        """
         known = self._reported
         if known.input is not None and known.output is not None:
             return known
         never_ran = failure is not None and not self._has_content and not failure.may_be_billed
         if never_ran:
             return NOTHING
+        if not self._can_estimate:
+            return known
         estimate = Usage(input=self._input_tokens, output=-(-self._answer_bytes // _BYTES_PER_TOKEN), estimated=True)
         return msgspec.structs.replace(merge_usage(estimate, known), estimated=True)
 
@@ -144,7 +153,7 @@ class Entry:
         self._row: Intent | None = None
         self._intent: asyncio.Future[None] | None = None
         self._closed: asyncio.Future[None] | None = None
-        self.budgets = recorder.purse.over(targets(caller.place, caller.line or caller.key_id, caller.tags))
+        self.budgets = recorder.purse.over(caller.place, caller.line or caller.key_id, caller.tags)
         self._held = 0
         self.finished = False
         """The model's whole answer has passed through here."""
@@ -153,7 +162,8 @@ class Entry:
     async def begin(self, deployment: Deployment, hold_seconds: int = HOLD_SECONDS) -> AttemptLog:
         """Start an attempt and hold its expected cost: each may be billed. The first one hands over the intent.
 
-        Raises :class:`BudgetExhausted` when that does not fit into a budget any more.
+        Raises :class:`BudgetExhausted` when that does not fit into a budget any more. While the ledger is known to fail, the intent's
+        commit is waited for, so that nothing is sent, and so paid for, of which nothing is known.
         """
         if self.budgets:
             expected = self._expected_cost(deployment)
@@ -161,6 +171,8 @@ class Entry:
             self._held += expected
         if self._intent is None:
             self._hand_over_intent()
+        if self._recorder.ledger.statistics().failing:
+            await self.intent_kept()
         return AttemptLog(deployment, self._recorder.clock, self.decision.signals.input_tokens)
 
     async def repeat(self) -> None:
@@ -207,11 +219,6 @@ class Entry:
         """Wait until the intent is committed: it went out with the request, so this is rarely a wait."""
         if self._intent is not None:
             await self._intent
-
-    async def sure_of_intent(self) -> None:
-        """While the ledger is known to fail: wait for the intent before anything is sent, and so paid for."""
-        if self._recorder.ledger.statistics().failing:
-            await self.intent_kept()
 
     @property
     def is_kept(self) -> bool:

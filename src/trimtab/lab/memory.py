@@ -16,7 +16,7 @@ from typing import TypeVar
 from trimtab.core.accounts import Change, Entity, is_within, key_of
 from trimtab.core.errors import LedgerError, TrimtabError
 from trimtab.core.record import Correction, Intent, Outcome, OutcomeKind, Record, Row
-from trimtab.core.units import NanoUSD
+from trimtab.core.units import DAY_NS, NanoUSD
 from trimtab.store.base import (
     Dimension,
     Document,
@@ -25,7 +25,6 @@ from trimtab.store.base import (
     Spending,
     SpendLine,
     Statistics,
-    StoredKey,
     Totals,
     UsageRow,
     VerifyReport,
@@ -51,7 +50,6 @@ class MemoryStore:
         self._links: list[Link] = []
         self._bodies: dict[str, list[bytes]] = {}
         self._content_keys: dict[str, bytes] = {}
-        self._virtual_keys: dict[str, StoredKey] = {}
         self._changes: dict[str, bytes] = {}
         self._holds: list[tuple[str, HoldLine, int]] = []
         self._spent: dict[tuple[str, int], int] = {}
@@ -145,13 +143,6 @@ class MemoryStore:
 
     def statistics(self) -> Statistics:
         return Statistics(rows=self._kept, groups=self._kept + self._failed, failed=self._failed)
-
-    async def add_key(self, key: StoredKey) -> None:
-        if self._virtual_keys.setdefault(key.id, key) != key:
-            raise LedgerError(f"There is another virtual key with the id {key.id}.", hint="Give the new key an id of its own.")
-
-    async def keys(self) -> tuple[StoredKey, ...]:
-        return tuple(key for _, key in sorted(self._virtual_keys.items()))
 
     async def change(self, *changes: Change) -> int:
         return await self._done(lambda: self._change(changes)) if changes else await self.revision()
@@ -277,8 +268,14 @@ class MemoryStore:
     async def remove_document(self, kind: str, id: str) -> bool:
         return self._documents.pop((kind, id), None) is not None
 
+    async def remove_documents(self, kind: str, *, owner: str) -> int:
+        return self._forget(lambda document: (document.kind, document.owner) == (kind, owner))
+
     async def expire_documents(self, now_ns: int) -> int:
-        gone = [name for name, document in self._documents.items() if not document.lives(now_ns)]
+        return self._forget(lambda document: not document.lives(now_ns))
+
+    def _forget(self, unwanted: Callable[[Document], bool]) -> int:
+        gone = [name for name, document in self._documents.items() if unwanted(document)]
         for name in gone:
             del self._documents[name]
         return len(gone)
@@ -310,7 +307,7 @@ def _wanted(record: Record, where: Filter) -> bool:
 def _word(dimension: Dimension, record: Record, share: Share, tag: str) -> str:
     intent, outcome = record.intent, record.outcome
     organisation, team, project = levels(intent.place)
-    day = (_EPOCH + timedelta(days=intent.at_ns // 86_400_000_000_000)).date().isoformat()
+    day = (_EPOCH + timedelta(days=intent.at_ns // DAY_NS)).date().isoformat()
     words = {
         Dimension.PLACE: intent.place,
         Dimension.ORGANISATION: organisation,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -64,7 +64,7 @@ class BatchProvider(Protocol):
 
     async def has_ended(self, deployment: Deployment, id: str) -> bool: ...
 
-    def answers(self, deployment: Deployment, id: str) -> AsyncIterator[BatchAnswer]:
+    def answers(self, deployment: Deployment, id: str) -> AsyncGenerator[BatchAnswer]:
         """What came of the lines of a batch that has ended, in any order. A line that is not among them was not answered."""
 
     async def cancel(self, deployment: Deployment, id: str) -> None:

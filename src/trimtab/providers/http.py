@@ -25,6 +25,7 @@ from trimtab.providers.endpoints import Endpoint, codec_for, endpoint_for
 from trimtab.providers.failures import classify, classify_net, malformed, truncated
 from trimtab.providers.keyring import Keyring
 from trimtab.wire import SSEOverflow, Untranslatable, UpstreamCodec, UpstreamError, UpstreamErrorEvent, WireError
+from trimtab.wire.body import Losses
 from trimtab.wire.operations import in_form
 from trimtab.wire.unread import unread
 
@@ -83,10 +84,13 @@ class HTTPProvider:
         raise ProviderError(FailureKind.UNKNOWN, f"{self._row.name} has no {wanted}.", detail="unsupported_operation")
 
     def _body(self, codec: UpstreamCodec, deployment: Deployment, request: Request) -> tuple[bytes, tuple[str, ...]]:
-        """The bytes to send, and the names of what they cannot carry: the client's own bytes where upstream speaks its dialect."""
+        """The bytes to send, and the names of what they cannot carry: the client's own bytes where upstream speaks its dialect, less
+        thinking that the provider would refuse as signed by another.
+        """
         usage = self._row.usage_in_stream
         if request.native and request.dialect is codec.dialect:
-            return codec.forward_request(request, deployment.model, want_usage=usage), ()
+            lost = Losses(request.foreign).names() if request.foreign else ()
+            return codec.forward_request(request, deployment.model, want_usage=usage), lost
         if request.stream:
             # A translated stream asks for its usage, unless the row says that the upstream does not know how to tell.
             request = replace(request, include_usage=usage)

@@ -69,13 +69,19 @@ def beyond_scope(deployment: Deployment, allowed: Scope | None) -> Reason | None
 
 
 def zone(boundary: Boundary) -> Constraint:
-    """The policy's table, looked up class by class: a zone is admitted when every class that the request carries admits it."""
+    """The policy's table, looked up class by class: a zone is admitted when every class that the request carries admits it.
+
+    Where a tool of the request passes on what the deployment reads, whoever that reaches counts as of the outermost zone.
+    """
+    outermost = boundary.zones[-1]
     admitted = {carried: frozenset(boundary.admitted((carried,))) for carried in Sensitivity}
 
     def check(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:
         refused = [carried for carried in signals.sensitivity if deployment.zone not in admitted[carried]]
         if refused:
             return Reason("zone", f"Zone {deployment.zone} may not see {_listed(refused)} data.")
+        if signals.reaches and (held := [carried for carried in signals.sensitivity if outermost not in admitted[carried]]):
+            return Reason("zone", f"{_listed(signals.reaches)} would pass {_listed(held)} data on to others.")
         if not signals.sensitivity:
             return Reason("zone", "Nobody has said what the request carries.")
         return None

@@ -1,7 +1,8 @@
 """HTTP in front of the gateway. Thin handlers: bytes to values, values to bytes, and no decision of their own."""
 
-from trimtab.server.app import Parts, build_app
+from trimtab.server.app import build_app
+from trimtab.server.common.site import Site
 from trimtab.server.doors import Shelf
 from trimtab.server.signin import Provider, SignIn
 
-__all__ = ["Parts", "Provider", "Shelf", "SignIn", "build_app"]
+__all__ = ["Provider", "Shelf", "SignIn", "Site", "build_app"]

@@ -61,6 +61,7 @@ def sense(
         complexity=hardness,
         sensitivity=carried,
         lowered=lowered,
+        reaches=shape.reaches,
         evidence=tuple(evidence),
         took_us=tuple(
             (name, (after - before) // 1000)
@@ -86,9 +87,11 @@ def _shape(request: Request, evidence: list[tuple[str, str]]) -> Shape:
         shape = survey(request)
     except Exception as error:
         evidence.append(("shape", f"the reader failed ({type(error).__name__}): every capability is assumed to be needed"))
-        return Shape(needs=frozenset(Capability))
+        return Shape(needs=frozenset(Capability), reaches=("unknown",))
     if shape.needs:
         evidence.append(("needs", ", ".join(sorted(shape.needs))))
+    if shape.reaches:
+        evidence.append(("reaches", f"others, by {', '.join(shape.reaches)}"))
     return shape
 
 

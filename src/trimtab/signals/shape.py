@@ -5,6 +5,8 @@ Reads the typed request. What the words mean is the affair of ``complexity``, an
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 from trimtab.core.catalog import Capability
@@ -27,12 +29,25 @@ EXPECTED_REASONING = 1_500
 """Tokens of an answer where the client sets no tighter limit: guesses from the order of magnitude of public chat logs, not measured."""
 
 
+_STAYS = re.compile(
+    r"custom|function|namespace|tool_search\w*|file_search|code_interpreter|code_?execution\w*|codeExecution|image_generation"
+    r"|(?:local_)?shell|apply_patch|bash_\w+|text_editor_\w+|computer\w*|memory_\w+|fileSearch"
+)
+"""Kinds of tools that the client runs, or the provider in a place of its own (documentation of OpenAI, Anthropic, Google)."""
+
+_REACHES = re.compile(r"web_search|web_fetch|mcp|google_?[Ss]earch|google_?[Mm]aps|url_?[Cc]ontext|enterpriseWebSearch|x_search")
+
+_REACHING_FIELDS = frozenset({"web_search_options", "mcp_servers", "mcpServers", "plugins", "search_parameters"})
+"""Fields of a body that do the same without a tool: OpenAI, Anthropic, Google, OpenRouter, xAI."""
+
+
 class Shape(Struct, frozen=True, kw_only=True):
-    """``text`` is all that the model will read as text; ``question`` the last thing the user said."""
+    """``text`` is all that the model will read as text; ``question`` the last thing the user said; ``reaches`` see :func:`_reaching`."""
 
     text: str = ""
     question: str = ""
     needs: frozenset[Capability] = frozenset()
+    reaches: tuple[str, ...] = ()
     turns: int = 0
     media_tokens: int = 0
 
@@ -95,6 +110,7 @@ def survey(request: Request) -> Shape:
         text="\n".join(seen.texts),
         question=question,
         needs=frozenset(seen.needs) | _asked_for(request),
+        reaches=_reaching(request) if request.tools or request.extras else (),
         turns=turns,
         media_tokens=seen.media_tokens,
     )
@@ -114,6 +130,16 @@ def _asked_for(request: Request) -> frozenset[Capability]:
         )
         if asked
     )
+
+
+def _reaching(request: Request) -> tuple[str, ...]:
+    """The tools that the provider runs itself and that talk to others: a search engine, a server that the client names.
+
+    A kind that we do not know counts as one, and is not named: its name is the client's text.
+    """
+    kinds = {tool.builtin for tool in request.tools if tool.builtin is not None and not _STAYS.fullmatch(tool.builtin)}
+    named = {found[0] if (found := _REACHES.match(kind)) else "a tool of an unknown kind" for kind in kinds}
+    return tuple(sorted(named | _REACHING_FIELDS.intersection(request.extras)))
 
 
 def input_tokens(request: Request, shape: Shape) -> tuple[int, bool]:

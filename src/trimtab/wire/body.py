@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from trimtab.core.errors import MalformedRequest
-from trimtab.core.messages import Dialect, Image, Request
+from trimtab.core.messages import Dialect, Image, Opaque, Request
 from trimtab.wire.codec import WireError
 from trimtab.wire.outline import content_paths
 from trimtab.wire.outline import paths as responses_paths
 
 T = TypeVar("T")
+
+Json = dict[str, object]
+"""An object on its way out."""
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 """A number of tokens: never negative, and small enough for every reader and for a signed 64-bit sum."""
@@ -29,12 +32,22 @@ MAX_LOST = 32
 ABSENT = Raw()
 """The default of a field that is kept undecoded (``Raw | None`` would refuse objects)."""
 
+_LIST = msgspec.json.Decoder(list[Raw])
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
 _PLACE = re.compile(r" - at `\$(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(\w+)`")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`", re.DOTALL)
 _VALUE = re.compile(r"^Invalid (?:enum )?value .*", re.DOTALL)
 _FOREIGN_TO_ID = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+class Kind(Struct):
+    """What kind of part, item or tool it is."""
+
+    type: str
+
+
+_KIND = msgspec.json.Decoder(Kind)
 
 
 def given(raw: Raw) -> bool:
@@ -85,6 +98,18 @@ def _misfit(text: str, at: str) -> MalformedRequest:
     return MalformedRequest(f"{param}: {text}.", param=param, hint=hint)
 
 
+def kind_of(raw: Raw, at: str) -> str:
+    return read_request(_KIND, raw, at).type
+
+
+def strange(raw: Raw, at: str, decoder: msgspec.json.Decoder[T], known: Collection[str]) -> Opaque:
+    """A part that does not fit ``decoder``: kept whole where its kind is not ``known``, else refused."""
+    kind = kind_of(raw, at)
+    if kind in known:
+        read_request(decoder, raw, at)
+    return Opaque(kind, raw)
+
+
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -124,6 +149,40 @@ def with_model(body: bytes, model: str) -> dict[str, Raw]:
     return fields
 
 
+_Tree = dict[str, "_Tree"]
+
+
+def without(body: bytes, paths: Iterable[str]) -> bytes:
+    """A body that was decoded before, less what stands at those dotted paths, and less what holds nothing any more then."""
+    tree: _Tree = {}
+    for path in paths:
+        at = tree
+        for step in path.split("."):
+            at = at.setdefault(step, {})
+    return bytes(_without(Raw(body), tree) or b"{}")
+
+
+def _without(raw: Raw, tree: _Tree) -> Raw | None:
+    """``None`` where nothing is left of a list, or of its owner."""
+    if bytes(raw).lstrip().startswith(b"["):
+        members = ((inner, tree.get(str(number))) for number, inner in enumerate(_LIST.decode(raw)))
+        kept = [inner if further is None else _without(inner, further) for inner, further in members if further != {}]
+        left = [inner for inner in kept if inner is not None]
+        return as_raw(left) if left else None
+    if tree.keys() == {"0"}:  # a list's only member may stand alone
+        return _without(raw, tree["0"]) if tree["0"] else None
+    fields = _FIELDS.decode(raw)
+    for step, further in tree.items():
+        inner = _without(fields[step], further) if further else None
+        if inner is not None:
+            fields[step] = inner
+        elif further:
+            return None
+        else:
+            del fields[step]
+    return as_raw(fields)
+
+
 def as_raw(value: object) -> Raw:
     return Raw(msgspec.json.encode(value))
 
@@ -138,6 +197,14 @@ def read_answer(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         place = _PLACE.search(str(error))
         raise WireError(f"undecodable answer at {place[1] or '$'}" if place else "undecodable answer") from None
+
+
+def figures(decoder: msgspec.json.Decoder[T], raw: Raw) -> T | None:
+    """What an upstream counted; ``None`` where it is not there or not to be understood, no reason to lose the answer that it came with."""
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 # -- translation -------------------------------------------------------------------------------------------------------------------

@@ -91,7 +91,8 @@ class UpstreamCodec(Protocol):
     def dialect(self) -> Dialect: ...
 
     def forward_request(self, request: Request, model: str, *, want_usage: bool) -> bytes:
-        """The client's own body for an upstream of the same dialect: every value as it came, only the model name replaced.
+        """The client's own body for an upstream of the same dialect: every value as it came, only the model name replaced, and what
+        ``request.foreign`` names left out.
 
         ``want_usage`` asks for a usage report at the end of a stream, where the protocol leaves that to the client.
         """

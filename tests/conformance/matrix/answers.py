@@ -32,6 +32,7 @@ from trimtab.core.messages import (
     ToolCall,
 )
 from trimtab.wire import CODECS, UPSTREAM_CODECS, EventStreamDecoder, SSEDecoder
+from trimtab.wire.common.signatures import unseal
 
 UPSTREAM_DIALECTS = (CHAT, RESPONSES, ANTHROPIC, GEMINI, COHERE, CONVERSE, REPLICATE)
 
@@ -67,8 +68,6 @@ CANNOT_SAY: dict[Dialect, dict[str, str]] = {
     },
     RESPONSES: {
         "choices": "it has one answer: the first is given",
-        "redacted": "what is redacted and what is signed are one field, `encrypted_content`",
-        "signature": "what is redacted and what is signed are one field, `encrypted_content`",
         "finish pause": "no word for it: the answer is `completed`",
         "stop_sequence": "which one it was is not told",
         "usage.cache_read": "a count is a number: unknown is written 0, and the record keeps it unknown",
@@ -91,8 +90,6 @@ CANNOT_SAY: dict[Dialect, dict[str, str]] = {
         "refusal": "it is told as text",
         "blocks": "texts behind one another are one text to its clients",
         "order": "in a stream a call is written whole, once the answer is finished: text behind it comes before it",
-        "thoughts": "a thought without words is none, its signature stands on what follows",
-        "redacted": "no place for it",
         "created": "there is none",
         "arguments": "they are an object: what is none goes along as one string",
         "opaque": "what another protocol's own tools said, and media, have no place",
@@ -136,7 +133,8 @@ def facets(response: Response) -> Facets:
     found: Facets = {"id": response.id, "model": response.model, "created": response.created, "choices": len(response.choices)}
     found |= {f"usage.{name}": value for name, value in msgspec.structs.asdict(response.usage).items() if name != "estimated"}
     choice = response.choices[0] if response.choices else Choice(0, (), None)
-    parts = choice.parts
+    # Another's signature is sealed before a client, and opened where it comes back.
+    parts = [unseal(part) if isinstance(part, Reasoning) else part for part in choice.parts]
     found["text"] = "".join(part.text for part in parts if isinstance(part, Text | Refusal))
     found["blocks"] = [part.text for part in parts if isinstance(part, Text | Refusal)]
     found["refusal"] = [part.text for part in parts if isinstance(part, Refusal)]

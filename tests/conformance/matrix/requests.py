@@ -176,7 +176,7 @@ def facets(request: Request, upstream: Dialect) -> Facets:
 
 def _says_nothing(part: Part) -> bool:
     """Google's word for a call that its model did not sign says nothing that was said."""
-    return part == Text("") or part == Reasoning(signature=UNSIGNED)
+    return part == Text("") or part == Reasoning(signature=UNSIGNED, signer=Dialect.GEMINI)
 
 
 def _said(request: Request) -> Iterator[tuple[str, Part]]:

@@ -54,7 +54,7 @@ def list_keys(place: str | None, owner: str | None, as_json: bool) -> None:
 @key.command()
 @click.argument("place")
 @click.option("--name", default="", help="What people call it.")
-@click.option("--owner", help="user:ID or service_account:ID, '' for nobody. Default: the owner of the key that asks.")
+@click.option("--owner", help="service_account:ID, '' for nobody. Default: the owner of the key that asks.")
 @scope_options
 @limit_options
 @click.option("--expires", "expires_at", type=future, help="When it ends: a moment, or a span such as 90d.")
@@ -67,11 +67,9 @@ def create(
     tiers: tuple[str, ...],
     zones: tuple[str, ...],
     may_lower: bool,
-    rpm: int | None,
-    tpm: int | None,
-    concurrency: int | None,
     expires_at: str | None,
     as_json: bool,
+    **limits: int | None,
 ) -> None:
     """Make a key for PLACE, and print it. It is not shown again.
 
@@ -82,7 +80,7 @@ def create(
         name=name,
         owner=owner,
         scope=scope_of(models, tiers, zones, may_lower),
-        limits=limits_of(rpm, tpm, concurrency),
+        limits=limits_of(limits),
         expires_at=expires_at,
     )
     _show(call("POST", "/-/keys", NewKeyView, body=body), as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import ParamSpec, TypeVar
 
@@ -18,6 +18,12 @@ T = TypeVar("T")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST = 86_400 * 365 * 200
+_LIMITS = {
+    "requests_per_minute": ("--rpm", "Requests per minute.", "requests/min"),
+    "tokens_per_minute": ("--tpm", "Tokens per minute.", "tokens/min"),
+    "concurrency": ("--concurrency", "Requests under way at once.", "at once"),
+}
+"""Each figure's option, what it says of itself, and its unit."""
 
 
 def span(text: str) -> float:
@@ -69,12 +75,9 @@ def scope_options(command: Callable[P, T]) -> Callable[P, T]:
 
 
 def limit_options(command: Callable[P, T]) -> Callable[P, T]:
+    """The figures of :class:`RateLimits`, each under its own name: together limits, which are replaced whole."""
     for option in reversed(
-        (
-            click.option("--rpm", type=click.IntRange(0), help="Requests per minute."),
-            click.option("--tpm", type=click.IntRange(0), help="Tokens per minute."),
-            click.option("--concurrency", type=click.IntRange(0), help="Requests under way at once."),
-        )
+        [click.option(flag, field, type=click.IntRange(0), help=says) for field, (flag, says, _) in _LIMITS.items()]
     ):
         command = option(command)
     return command
@@ -87,10 +90,9 @@ def scope_of(models: tuple[str, ...], tiers: tuple[str, ...], zones: tuple[str, 
     return {"models": models or None, "tiers": tiers or None, "zones": zones or None, "may_lower": may_lower}
 
 
-def limits_of(rpm: int | None, tpm: int | None, concurrency: int | None) -> dict[str, object] | None:
-    if rpm is None and tpm is None and concurrency is None:
-        return None
-    return {"requests_per_minute": rpm, "tokens_per_minute": tpm, "concurrency": concurrency}
+def limits_of(figures: Mapping[str, int | None]) -> Mapping[str, int | None] | None:
+    """``None`` where nothing was said."""
+    return None if set(figures.values()) == {None} else figures
 
 
 def given(**fields: object) -> dict[str, object]:
@@ -106,12 +108,8 @@ def scope_text(scope: AccessScope) -> str:
 
 
 def limits_text(limits: RateLimits) -> str:
-    named = (
-        (limits.requests_per_minute, "requests/min"),
-        (limits.tokens_per_minute, "tokens/min"),
-        (limits.concurrency, "at once"),
-    )
-    return ", ".join(f"{figure} {unit}" for figure, unit in named if figure is not None) or "-"
+    figures = limits.value().figures
+    return ", ".join(f"{figures[field]} {unit}" for field, (_, _, unit) in _LIMITS.items() if figures[field] is not None) or "-"
 
 
 def place_text(place: str) -> str:

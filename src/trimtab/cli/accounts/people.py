@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
 import click
+from msgspec import Struct
 
 from trimtab.cli.accounts.options import moment_text, place_text
-from trimtab.cli.common.gateway import call, every
+from trimtab.cli.common.gateway import Query, call, every
 from trimtab.cli.common.output import json_option, note, print_json, table
 from trimtab.server.admin.shapes import Page, ServiceAccountView, UserView
+
+V = TypeVar("V", UserView, ServiceAccountView)
+
+
+class _Kind(Struct, Generic[V], frozen=True):
+    """Where those of a kind are found, what stands before their ids, and what is shown of them."""
+
+    path: str
+    prefix: str
+    view: type[V]
+    rows: type[Page[V]]
+    columns: Mapping[str, Callable[[V], object]]
+
+
+_USERS = _Kind(
+    "/-/users",
+    "user:",
+    UserView,
+    Page[UserView],
+    {
+        "id": lambda row: f"user:{row.id}",
+        "e-mail": lambda row: row.email,
+        "name": lambda row: row.name,
+        "signed in": lambda row: _yes(row.signed_in),
+        "disabled": lambda row: _yes(row.disabled),
+        "since": lambda row: moment_text(row.created_at),
+    },
+)
+_SERVICE_ACCOUNTS = _Kind(
+    "/-/service-accounts",
+    "service_account:",
+    ServiceAccountView,
+    Page[ServiceAccountView],
+    {
+        "id": lambda row: f"service_account:{row.id}",
+        "place": lambda row: place_text(row.place),
+        "name": lambda row: row.name,
+        "disabled": lambda row: _yes(row.disabled),
+        "since": lambda row: moment_text(row.created_at),
+    },
+)
 
 
 @click.group()
 def user() -> None:
-    """People who sign in, or who own keys."""
+    """People who sign in, and whose keys are theirs alone."""
 
 
 @user.command(name="list")
 @json_option
 def list_users(as_json: bool) -> None:
     """Show the users that the key may see."""
-    rows = every("/-/users", Page[UserView])
-    if as_json:
-        print_json(rows)
-        return
-    click.echo(
-        table(
-            ("id", "e-mail", "name", "signed in", "disabled", "since"),
-            [
-                (f"user:{row.id}", row.email, row.name, _yes(row.signed_in), _yes(row.disabled), moment_text(row.created_at))
-                for row in rows
-            ],
-        )
-    )
+    _list(_USERS, as_json)
 
 
 @user.command(name="add")
@@ -40,24 +73,7 @@ def list_users(as_json: bool) -> None:
 @json_option
 def add_user(email: str, name: str, as_json: bool) -> None:
     """Let in whoever signs in with EMAIL. They have no rights until they are granted a role."""
-    row = call("POST", "/-/users", UserView, body={"email": email, "name": name})
-    _made(row, as_json, f"trimtab grant add user:{row.id} member PLACE")
-
-
-@user.command(name="disable")
-@click.argument("id")
-@json_option
-def disable_user(id: str, as_json: bool) -> None:
-    """Take all rights from the user ID, and close their keys."""
-    _changed(call("PATCH", f"/-/users/{id.removeprefix('user:')}", UserView, body={"disabled": True}), as_json)
-
-
-@user.command(name="enable")
-@click.argument("id")
-@json_option
-def enable_user(id: str, as_json: bool) -> None:
-    """Give the user ID back what they had."""
-    _changed(call("PATCH", f"/-/users/{id.removeprefix('user:')}", UserView, body={"disabled": False}), as_json)
+    _add(_USERS, {"email": email, "name": name}, lambda holder: f"trimtab grant add {holder} member PLACE", as_json)
 
 
 @click.group(name="service-account")
@@ -70,19 +86,7 @@ def service_account() -> None:
 @json_option
 def list_service_accounts(place: str | None, as_json: bool) -> None:
     """Show the service accounts that the key may see."""
-    rows = every("/-/service-accounts", Page[ServiceAccountView], {"place": place})
-    if as_json:
-        print_json(rows)
-        return
-    click.echo(
-        table(
-            ("id", "place", "name", "disabled", "since"),
-            [
-                (f"service_account:{row.id}", place_text(row.place), row.name, _yes(row.disabled), moment_text(row.created_at))
-                for row in rows
-            ],
-        )
-    )
+    _list(_SERVICE_ACCOUNTS, as_json, {"place": place})
 
 
 @service_account.command(name="add")
@@ -91,46 +95,45 @@ def list_service_accounts(place: str | None, as_json: bool) -> None:
 @json_option
 def add_service_account(place: str, name: str, as_json: bool) -> None:
     """Create a service account at PLACE."""
-    row = call("POST", "/-/service-accounts", ServiceAccountView, body={"place": place, "name": name})
-    _made(row, as_json, f"trimtab key create {place} --owner service_account:{row.id}")
+    _add(_SERVICE_ACCOUNTS, {"place": place, "name": name}, lambda holder: f"trimtab key create {place} --owner {holder}", as_json)
 
 
-@service_account.command(name="disable")
-@click.argument("id")
-@json_option
-def disable_service_account(id: str, as_json: bool) -> None:
-    """Close the keys of the service account ID."""
-    path = f"/-/service-accounts/{id.removeprefix('service_account:')}"
-    _changed(call("PATCH", path, ServiceAccountView, body={"disabled": True}), as_json)
+def _list(kind: _Kind[V], as_json: bool, query: Query | None = None) -> None:
+    rows = every(kind.path, kind.rows, query)
+    if as_json:
+        print_json(rows)
+        return
+    click.echo(table(tuple(kind.columns), [tuple(shown(row) for shown in kind.columns.values()) for row in rows]))
 
 
-@service_account.command(name="enable")
-@click.argument("id")
-@json_option
-def enable_service_account(id: str, as_json: bool) -> None:
-    """Open the keys of the service account ID again."""
-    path = f"/-/service-accounts/{id.removeprefix('service_account:')}"
-    _changed(call("PATCH", path, ServiceAccountView, body={"disabled": False}), as_json)
-
-
-def _made(row: UserView | ServiceAccountView, as_json: bool, next_step: str) -> None:
+def _add(kind: _Kind[V], body: dict[str, object], next_step: Callable[[str], str], as_json: bool) -> None:
+    row = call("POST", kind.path, kind.view, body=body)
     if as_json:
         print_json(row)
         return
-    click.echo(_holder(row))
-    note(f"Next: {next_step}")
+    click.echo(f"{kind.prefix}{row.id}")
+    note(f"Next: {next_step(f'{kind.prefix}{row.id}')}")
 
 
-def _changed(row: UserView | ServiceAccountView, as_json: bool) -> None:
-    if as_json:
-        print_json(row)
-        return
-    note(f"{_holder(row)} is {'disabled' if row.disabled else 'enabled'}.")
+def _switch(group: click.Group, kind: _Kind[V], verb: str, says: str) -> None:
+    """Add the ``verb``, disable or enable, to a group."""
 
-
-def _holder(row: UserView | ServiceAccountView) -> str:
-    return f"{'user' if isinstance(row, UserView) else 'service_account'}:{row.id}"
+    @group.command(name=verb, help=says)
+    @click.argument("id")
+    @json_option
+    def switch(id: str, as_json: bool) -> None:
+        row = call("PATCH", f"{kind.path}/{id.removeprefix(kind.prefix)}", kind.view, body={"disabled": verb == "disable"})
+        if as_json:
+            print_json(row)
+            return
+        note(f"{kind.prefix}{row.id} is {verb}d.")
 
 
 def _yes(value: bool) -> str:
     return "yes" if value else ""
+
+
+_switch(user, _USERS, "disable", "Take all rights from the user ID, and close their keys.")
+_switch(user, _USERS, "enable", "Give the user ID back what they had.")
+_switch(service_account, _SERVICE_ACCOUNTS, "disable", "Close the keys of the service account ID.")
+_switch(service_account, _SERVICE_ACCOUNTS, "enable", "Open the keys of the service account ID again.")

@@ -55,11 +55,9 @@ def put(
     tiers: tuple[str, ...],
     zones: tuple[str, ...],
     may_lower: bool,
-    rpm: int | None,
-    tpm: int | None,
-    concurrency: int | None,
     reopen: bool,
     as_json: bool,
+    **limits: int | None,
 ) -> None:
     """Create the place PATH, or alter it.
 
@@ -69,7 +67,7 @@ def put(
     body = given(
         name=name,
         scope=scope_of(models, tiers, zones, may_lower),
-        limits=limits_of(rpm, tpm, concurrency),
+        limits=limits_of(limits),
         closed=False if reopen else None,
     )
     _show(call("PUT", f"/-/places/{path}", PlaceView, body=body), as_json)

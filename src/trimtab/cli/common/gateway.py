@@ -15,7 +15,8 @@ from trimtab.cli.common.home import Home
 from trimtab.core.errors import ConfigError, TrimtabError
 from trimtab.core.zones import Boundary, Secret, Sensitivity
 from trimtab.net import Egress, NetError, Receiver, Receivers
-from trimtab.server.admin.shapes import Failure, Page
+from trimtab.server.admin.shapes import Page
+from trimtab.server.common.answers import Failure
 
 T = TypeVar("T")
 Query = Mapping[str, str | None]

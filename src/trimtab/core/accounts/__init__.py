@@ -1,5 +1,6 @@
 """Who may what: places, people, keys, the rights they hold, and the budgets over them. Values; who checks them is the engine's affair."""
 
+from trimtab.core.accounts.addresses import address_key, fault_of_address
 from trimtab.core.accounts.entities import (
     ROOT,
     Budget,
@@ -37,7 +38,9 @@ __all__ = [
     "ServiceAccount",
     "User",
     "VirtualKey",
+    "address_key",
     "ancestors",
+    "fault_of_address",
     "holder_of",
     "is_within",
     "key_of",

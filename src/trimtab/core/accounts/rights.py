@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from trimtab.core.catalog import Tier
 
@@ -106,21 +106,20 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     tokens_per_minute: int | None = None
     concurrency: int | None = None
 
+    @property
+    def figures(self) -> Mapping[str, int | None]:
+        """Each by its name."""
+        return structs.asdict(self)
+
     def covers(self, other: Limits) -> bool:
-        pairs = (
-            (self.requests_per_minute, other.requests_per_minute),
-            (self.tokens_per_minute, other.tokens_per_minute),
-            (self.concurrency, other.concurrency),
-        )
-        return all(ours is None or (theirs is not None and theirs <= ours) for ours, theirs in pairs)
+        return all(_least(ours, theirs) == theirs for ours, theirs in self._beside(other))
 
     def meet(self, other: Limits) -> Limits:
         """The tighter of both, figure by figure."""
-        return Limits(
-            requests_per_minute=_least(self.requests_per_minute, other.requests_per_minute),
-            tokens_per_minute=_least(self.tokens_per_minute, other.tokens_per_minute),
-            concurrency=_least(self.concurrency, other.concurrency),
-        )
+        return Limits(*(_least(ours, theirs) for ours, theirs in self._beside(other)))
+
+    def _beside(self, other: Limits) -> Iterator[tuple[int | None, int | None]]:
+        return zip(structs.astuple(self), structs.astuple(other), strict=True)
 
 
 NO_LIMITS = Limits()

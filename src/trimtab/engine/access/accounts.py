@@ -6,7 +6,9 @@ It keeps no rules: those are pure and handed in. It knows nothing of how the sto
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -14,25 +16,31 @@ from trimtab.core.accounts import (
     ANY_SCOPE,
     ROOT,
     Change,
+    Entity,
     Grant,
     Role,
     User,
     VirtualKey,
+    address_key,
     holder_of,
 )
 from trimtab.core.errors import Conflict, Unauthenticated
 from trimtab.core.units import Clock
 from trimtab.engine.access.actor import Actor, actor_of
-from trimtab.engine.access.directory import Directory, Holder, build
+from trimtab.engine.access.directory import Directory, Holder, build, lately
 from trimtab.engine.access.edits import Edit, put
 from trimtab.engine.access.keys import digest, same
 from trimtab.engine.access.rules import first_admin, signed_in
 from trimtab.store import Accounts
 
+T = TypeVar("T")
+
 BOOTSTRAP = "bootstrap-"
 _SYSTEM = "system"
 _TRIES = 5
 _MILLISECOND = 1_000_000
+_MANY = 2_000
+"""Entities from which on the event loop has others do what looks at all of them: a thousand take some 6 ms."""
 
 
 class AccountBook:
@@ -45,6 +53,7 @@ class AccountBook:
         self._stamped = 0
         self._writing = asyncio.Lock()
         self._directory = build(0, ())
+        self._named: set[bytes] = set()
 
     @property
     def directory(self) -> Directory:
@@ -52,9 +61,15 @@ class AccountBook:
 
     async def load(self) -> None:
         revision, entities = await self._store.directory()
-        # A slow reader may come back after somebody else: what was revoked meanwhile must not open again.
-        if revision >= self._directory.revision:
-            self._directory = build(revision, entities)
+        self._keep(await _aside(len(entities), partial(self._built, revision, entities)))
+
+    def _built(self, revision: int, entities: Iterable[Entity]) -> Directory:
+        return build(revision, lately(entities, self._clock.time_ns(), self._named))
+
+    def _keep(self, directory: Directory) -> None:
+        """A slow reader, or writer, may come back after somebody else: what was revoked meanwhile must not open again."""
+        if directory.revision >= self._directory.revision:
+            self._directory = directory
 
     async def refresh(self) -> None:
         """See what others have changed. Cheap while nobody has."""
@@ -94,15 +109,19 @@ class AccountBook:
         ``rule`` may be called again when somebody else changed the accounts meanwhile, with the actor as it stands by then. The snapshot is
         current when this returns. Raises what the rule raises, and :class:`LedgerError` when the store cannot keep it.
         """
-        return await self._write(actor.holder, lambda directory: rule(directory, self.actor(actor.holder)))
+
+        def edited(directory: Directory) -> Sequence[Edit]:
+            return rule(directory, actor_of(directory, actor.holder, self._clock.time_ns()))
+
+        return await self._write(actor.holder, edited)
 
     async def sign_in(self, *, subject: str, email: str, admins: Collection[str] = ()) -> User:
         """The user who signed in with that identity; see :func:`rules.signed_in`.
 
-        ``admins`` are addresses, in folded case, of which the first becomes admin: see :func:`rules.first_admin`.
+        ``admins`` are addresses, by their :func:`address_key`, of which the first becomes admin: see :func:`rules.first_admin`.
         """
         await self.refresh()
-        if email.casefold() in admins:
+        if address_key(email) in admins:
             id, now_ns = self.new_id(), self._clock.time_ns()
             await self._write(_SYSTEM, lambda directory: first_admin(directory, id=id, subject=subject, email=email, now_ns=now_ns))
         user, _ = signed_in(self._directory, subject=subject, email=email)
@@ -112,25 +131,31 @@ class AccountBook:
     async def ensure_bootstrap(self, key_digest: bytes, name: str) -> VirtualKey:
         """The key that the operator holds, made if it is new: it reaches everything, and administers the whole installation.
 
-        Of all such keys only the current one opens: earlier ones are revoked. One that was revoked or has expired stays so, whatever the
-        operator says, since an admin may have had a reason: look at what is returned, and ask for a new key.
+        Of all lines of such keys only the current one opens: earlier ones are revoked, rotated keys included. A key that was revoked or
+        has expired stays so, whatever the operator says, since an admin may have had a reason, and then nothing is changed at all: look
+        at what is returned, and ask for a new key. Nor is anything for a key that is somebody's virtual key.
         """
 
         def current(directory: Directory) -> tuple[Edit, ...]:
             now_ns = self._clock.time_ns()
+            held = directory.by_digest.get(key_digest)
+            if held is not None and not (held.opens(now_ns) and held.key.line.startswith(BOOTSTRAP)):
+                return ()
+            line = held.key.line if held is not None else ""
             earlier = [
                 replace(key, revoked_ns=now_ns)
                 for key in directory.all(VirtualKey)
-                if key.id.startswith(BOOTSTRAP) and key.revoked_ns is None and key.digest != key_digest
+                if key.line.startswith(BOOTSTRAP) and key.line != line and key.revoked_ns is None
             ]
-            if key_digest in directory.by_digest:
+            if held is not None:
                 return put(*earlier)
-            key = VirtualKey(
-                id=BOOTSTRAP + key_digest.hex()[:16], digest=key_digest, place=ROOT, name=name, scope=ANY_SCOPE, created_ns=now_ns
-            )
-            grant = Grant(id=f"{key.id}.0", holder=holder_of(key), role=Role.ADMIN, place=ROOT, created_ns=now_ns)
+            id = BOOTSTRAP + self.new_id()  # and nothing of the digest, by which a short key could be found
+            key = VirtualKey(id=id, digest=key_digest, place=ROOT, name=name, scope=ANY_SCOPE, created_ns=now_ns)
+            grant = Grant(id=f"{id}.0", holder=holder_of(key), role=Role.ADMIN, place=ROOT, created_ns=now_ns)
             return put(key, grant, *earlier)
 
+        self._named.add(key_digest)  # however long ago it ended, it must not come back by being named again
+        await self.load()
         await self._write(_SYSTEM, current)
         return self._directory.by_digest[key_digest].key
 
@@ -143,7 +168,7 @@ class AccountBook:
             for _ in range(_TRIES):
                 await self.refresh()
                 basis = self._directory
-                edits = edited(basis)
+                edits = await _aside(len(basis.entities), partial(edited, basis))
                 if not edits:
                     return ()
                 changes = self._changes(who, basis.revision, edits)
@@ -152,7 +177,7 @@ class AccountBook:
                 except Conflict:
                     continue  # somebody was quicker: look again
                 # Nobody came in between, or the store would have refused: what is current is known without reading it.
-                self._directory = basis.after(edits, revision)
+                self._keep(await _aside(len(basis.entities), partial(self._built, revision, basis.edited(edits))))
                 return changes
         raise Conflict(f"The accounts were changed by others {_TRIES} times in a row.", hint="Try again in a moment.")
 
@@ -161,3 +186,7 @@ class AccountBook:
             Change(id=self.new_id(), at_ns=self._clock.time_ns(), actor=who, action=edit.action, entity=edit.entity, basis=basis)
             for edit in edits
         )
+
+
+async def _aside(entities: int, work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work) if entities > _MANY else work()

@@ -7,7 +7,7 @@ closes a door: a place without the place above it, an owner that is not there, t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from msgspec import Struct
@@ -25,13 +25,19 @@ from trimtab.core.accounts import (
     ServiceAccount,
     User,
     VirtualKey,
+    address_key,
     holder_of,
     key_of,
     parent_of,
 )
+from trimtab.core.units import DAY_NS
 from trimtab.engine.access.edits import Edit
 
 E = TypeVar("E", bound=Entity)
+
+KEPT_DAYS = 30
+"""For so long after its end a key is still told from one that never was. The log, and so the audit, has it for good."""
+
 _KINDS: Mapping[type, str] = {
     Place: "place",
     User: "user",
@@ -45,8 +51,8 @@ _KINDS: Mapping[type, str] = {
 class Standing(Struct, frozen=True, kw_only=True):
     """What holds at a place: what it and every place above it allow together.
 
-    ``limits`` are the tightest figures of the chain. ``chain`` has each place that a request from here counts for, nearest first, with
-    that place's own limits. ``barred`` says why nothing here takes requests; empty when nothing is against it.
+    ``limits`` are the tightest figures of the chain. ``chain`` has each place that a request from here counts for as ``place:PATH``,
+    nearest first, with that place's own limits. ``barred`` says why nothing here takes requests; empty when nothing is against it.
     """
 
     place: Place
@@ -57,7 +63,8 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 
 class Holder(Struct, frozen=True, kw_only=True):
-    """A key as a request meets it. ``scope`` and ``limits`` are what the key and its places leave together.
+    """A key as a request meets it. ``scope`` and ``limits`` are what the key and its places leave together. ``chain`` has whoever limits
+    its rates: the ``key:LINE`` and the ``place:PATH`` above it, without those that set no limit.
 
     ``barred`` says why the key opens nothing, whatever the time: a closed place, an owner who is disabled. Whether the key itself was
     revoked or has expired depends on the time: :meth:`opens` answers both.
@@ -77,7 +84,7 @@ class Directory(Struct, frozen=True, eq=False, kw_only=True):
     """``by_digest`` is the hot path's only look-up.
 
     ``held`` has the grants by holder as they were given; :meth:`rights` are those that count. ``owned`` has the keys by owner, ``budgets``
-    are by what they are over. ``by_email`` folds case.
+    are by what they are over. ``by_email`` goes by :func:`address_key`.
     """
 
     revision: int
@@ -123,12 +130,12 @@ class Directory(Struct, frozen=True, eq=False, kw_only=True):
         A service account has no other way to act than its keys, so they carry its grants beside their own. A person signs in to act:
         their keys carry only what was granted to the key itself.
         """
-        if self.barred(holder, now_ns):
-            return ()
         grants = self.held.get(holder, ())
         key = self.find(VirtualKey, holder.removeprefix("key:")) if holder.startswith("key:") else None
         if key is not None and key.owner.startswith("service_account:"):
             grants += self.held.get(key.owner, ())
+        if not grants or self.barred(holder, now_ns):  # most keys hold nothing, and there are many
+            return ()
         return tuple(grant for grant in grants if self.is_open(grant.place))
 
     def felt_at(self, holder: str) -> frozenset[str]:
@@ -155,14 +162,17 @@ class Directory(Struct, frozen=True, eq=False, kw_only=True):
                     case User(subject=subject):
                         yield holder, bool(subject)
 
-    def after(self, edits: Iterable[Edit], revision: int | None = None) -> Directory:
+    def after(self, edits: Iterable[Edit]) -> Directory:
+        return build(self.revision, self.edited(edits))
+
+    def edited(self, edits: Iterable[Edit]) -> Iterable[Entity]:
         entities = dict(self.entities)
         for edit in edits:
             if edit.action == "put":
                 entities[key_of(edit.entity)] = edit.entity
             else:
                 entities.pop(key_of(edit.entity), None)
-        return build(self.revision if revision is None else revision, entities.values())
+        return entities.values()
 
 
 def build(revision: int, entities: Iterable[Entity]) -> Directory:
@@ -170,19 +180,19 @@ def build(revision: int, entities: Iterable[Entity]) -> Directory:
     root = Place(path=ROOT)
     known = {key_of(entity): entity for entity in (root, *entities)}
     standings = _standings(entity for entity in known.values() if isinstance(entity, Place))
-    held: defaultdict[str, tuple[Grant, ...]] = defaultdict(tuple)
-    owned: defaultdict[str, tuple[VirtualKey, ...]] = defaultdict(tuple)
-    budgets: defaultdict[str, tuple[Budget, ...]] = defaultdict(tuple)
+    held: defaultdict[str, list[Grant]] = defaultdict(list)
+    owned: defaultdict[str, list[VirtualKey]] = defaultdict(list)
+    budgets: defaultdict[str, list[Budget]] = defaultdict(list)
     holders: dict[str, Holder] = {}
     people: list[User] = []
     for entity in known.values():
         match entity:
             case Grant():
-                held[entity.holder] += (entity,)
+                held[entity.holder].append(entity)
             case Budget():
-                budgets[entity.of] += (entity,)
+                budgets[entity.of].append(entity)
             case VirtualKey():
-                owned[entity.owner] += (entity,)
+                owned[entity.owner].append(entity)
                 holders[entity.id] = _holder(entity, known, standings)
             case User():
                 people.append(entity)
@@ -192,12 +202,41 @@ def build(revision: int, entities: Iterable[Entity]) -> Directory:
         standings=standings,
         holders=holders,
         by_digest={holder.key.digest: holder for holder in holders.values()},
-        held=dict(held),
-        owned=dict(owned),
-        budgets=dict(budgets),
+        held=_frozen(held),
+        owned=_frozen(owned),
+        budgets=_frozen(budgets),
         by_subject={user.subject: user for user in people if user.subject},
-        by_email={user.email.casefold(): user for user in people if user.email},
+        by_email={address_key(user.email): user for user in people if user.email},
     )
+
+
+def ended_long_ago(key: VirtualKey, now_ns: int) -> bool:
+    return any(end is not None and end <= now_ns - KEPT_DAYS * DAY_NS for end in (key.revoked_ns, key.expires_ns))
+
+
+def lately(entities: Iterable[Entity], now_ns: int, named: Collection[bytes] = ()) -> list[Entity]:
+    """``entities`` without the keys that ended more than :data:`KEPT_DAYS` ago, and without what was granted to those.
+
+    A key stays by which others are known: the first of its line, while another of it stays, and one that a budget is over. So do those
+    whose digests are ``named``.
+    """
+    known = list(entities)
+    ended = {entity.id: entity for entity in known if isinstance(entity, VirtualKey) and ended_long_ago(entity, now_ns)}
+    if not ended:
+        return known
+    needed = {entity.of.removeprefix("key:") for entity in known if isinstance(entity, Budget)}
+    needed |= {entity.line for entity in known if isinstance(entity, VirtualKey) and entity.id not in ended}
+    gone = {holder_of(key) for id, key in ended.items() if id not in needed and key.digest not in named}
+    return [
+        entity
+        for entity in known
+        if not (isinstance(entity, VirtualKey) and holder_of(entity) in gone)
+        and not (isinstance(entity, Grant) and entity.holder in gone)
+    ]
+
+
+def _frozen(groups: Mapping[str, list[E]]) -> dict[str, tuple[E, ...]]:
+    return {name: tuple(group) for name, group in groups.items()}
 
 
 def _standings(places: Iterable[Place]) -> dict[str, Standing]:
@@ -210,13 +249,17 @@ def _standings(places: Iterable[Place]) -> dict[str, Standing]:
                 place=place,
                 scope=place.scope.meet(above.scope),
                 limits=place.limits.meet(above.limits),
-                chain=((place.path, place.limits), *above.chain),
+                chain=((f"place:{place.path}", place.limits), *above.chain),
                 barred=above.barred or closed,
             )
         else:
             orphan = f"the place above {place.path} is not there" if place.path else ""
             standings[place.path] = Standing(
-                place=place, scope=place.scope, limits=place.limits, chain=((place.path, place.limits),), barred=orphan or closed
+                place=place,
+                scope=place.scope,
+                limits=place.limits,
+                chain=((f"place:{place.path}", place.limits),),
+                barred=orphan or closed,
             )
     return standings
 
@@ -230,7 +273,7 @@ def _holder(key: VirtualKey, known: Mapping[tuple[str, str], Entity], standings:
         key=key,
         scope=key.scope.meet(standing.scope),
         limits=key.limits.meet(standing.limits),
-        chain=standing.chain,
+        chain=tuple((who, limits) for who, limits in ((f"key:{key.line}", key.limits), *standing.chain) if limits != NO_LIMITS),
         barred=standing.barred or (_owner_barred(known, standings, key.owner) if key.owner else ""),
     )
 

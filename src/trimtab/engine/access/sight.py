@@ -5,14 +5,15 @@ a place              whoever holds any role there or above, and the keys that as
 a user               themselves; ``manage_people`` or ``read_audit`` where they hold a role or own a key
 a service account    itself; ``manage_people``, ``manage_keys`` or ``read_audit`` at its home
 a grant              its holder; ``manage_grants`` or ``read_audit`` at its place
-a key                itself and its owner; ``manage_keys`` or ``read_audit`` at its place
+a key                itself and its owner; ``manage_keys`` or ``read_audit`` at its place; other keys of its owner that manage them
 a budget             whoever spends from it; ``manage_budgets`` or ``read_usage`` at its place
 a record             whoever asked; ``read_records`` at the place that was asked from
 usage                one's own; ``read_usage`` at the place
 a change             ``read_audit`` at the place of what was changed
 ===================  =================================================================================================================
 
-What may not be seen is not there: the answer is the same for both.
+What may not be seen is not there: the answer is the same for both. A service account acts by its keys, so each of them sees what is the
+account's. A person signs in to act: their key sees what is its own, and that of its line, alone.
 """
 
 from __future__ import annotations
@@ -38,11 +39,10 @@ from trimtab.core.accounts import (
     holder_of,
     is_within,
 )
-from trimtab.core.errors import MalformedRequest
+from trimtab.core.errors import MalformedRequest, NotFound
 from trimtab.core.record import Record
 from trimtab.engine.access.actor import Actor
 from trimtab.engine.access.directory import Directory
-from trimtab.engine.access.rules.check import missing
 from trimtab.engine.limits.purse import targets
 from trimtab.store import Filter
 
@@ -59,6 +59,12 @@ class Sight(Struct, frozen=True):
         kind, _, id = self.actor.holder.partition(":")
         return self.directory.find(VirtualKey, id) if kind == "key" else None
 
+    @property
+    def oneself(self) -> str:
+        """As whom the actor is seen to act: a person, a service account, or a key that acts for itself."""
+        principal = self.actor.principal
+        return principal if principal.startswith("service_account:") else self.actor.holder
+
     def all(self, kind: type[E]) -> list[E]:
         """Everything of a kind that the actor may see, in no order."""
         return [entity for entity in self.directory.all(kind) if self.sees(entity)]
@@ -67,16 +73,16 @@ class Sight(Struct, frozen=True):
         """Raises :class:`NotFound` also for what may not be seen."""
         entity = self.directory.find(kind, id)
         if entity is None or not self.sees(entity):
-            raise missing(what, id)
+            raise NotFound(f"There is no {what} {id[:100]!r}.", hint=f"List them to see the ids of every {what} here.")
         return entity
 
     def sees(self, entity: Entity) -> bool:
-        key, principal = self.key, self.actor.principal
+        key, oneself = self.key, self.oneself
         match entity:
             case Place(path=path):
                 return self._holds_something_at(path) or (key is not None and key.place == path)
             case User(id=id):
-                if principal == f"user:{id}":
+                if oneself == f"user:{id}":
                     return True
                 felt = self.directory.felt_at(f"user:{id}")
                 if not felt and self.actor.may_somewhere(Permission.MANAGE_PEOPLE):
@@ -84,12 +90,14 @@ class Sight(Struct, frozen=True):
                 return self._may_any(felt or {ROOT}, Permission.MANAGE_PEOPLE, Permission.READ_AUDIT)
             case ServiceAccount(id=id, place=place):
                 wanted = (Permission.MANAGE_PEOPLE, Permission.MANAGE_KEYS, Permission.READ_AUDIT)
-                return principal == f"service_account:{id}" or self._may_any({place}, *wanted)
+                return oneself == f"service_account:{id}" or self._may_any({place}, *wanted)
             case Grant(holder=holder, place=place):
-                own = holder in (self.actor.holder, principal)
+                own = holder in (self.actor.holder, oneself)
                 return own or self._may_any({place}, Permission.MANAGE_GRANTS, Permission.READ_AUDIT)
-            case VirtualKey(place=place):
-                return self.is_own(entity.id, entity.owner) or self._may_any({place}, Permission.MANAGE_KEYS, Permission.READ_AUDIT)
+            case VirtualKey(place=place, owner=owner):
+                managed = owner != "" and owner == self.actor.principal and self.actor.may(Permission.MANAGE_OWN_KEYS, place)
+                own = managed or self.is_own(entity.id, owner)
+                return own or self._may_any({place}, Permission.MANAGE_KEYS, Permission.READ_AUDIT)
             case Budget():
                 return self.spends_from(entity) or self._may_any(
                     {self.place_of(entity)}, Permission.MANAGE_BUDGETS, Permission.READ_USAGE
@@ -113,8 +121,8 @@ class Sight(Struct, frozen=True):
         return key is not None and budget.of in targets(key.place, key.line, ())
 
     def is_own(self, key_id: str, owner: str) -> bool:
-        """Was something done with the actor's own key, an earlier or later one of its line, or another key of the same owner?"""
-        if owner and owner == self.actor.principal:
+        """Was something done with the actor's own key, an earlier or later one of its line, or another key of whom they act as?"""
+        if owner == self.oneself:
             return True
         key, other = self.key, self.directory.find(VirtualKey, key_id)
         return key is not None and (key.id == key_id or (other is not None and other.line == key.line))
@@ -156,9 +164,8 @@ class Sight(Struct, frozen=True):
             return replace(asked, place=topmost[0])
         if asked.owner is not None or asked.key_id is not None:
             self.actor.require(Permission.READ_USAGE, ROOT)
-        if self.actor.principal:
-            return replace(asked, owner=self.actor.principal)
-        return replace(asked, key_id=self.actor.holder.removeprefix("key:"))
+        kind, _, id = self.oneself.partition(":")
+        return replace(asked, key_id=id) if kind == "key" else replace(asked, owner=self.oneself)
 
     def _holds_something_at(self, path: str) -> bool:
         return any(is_within(path, grant.place) for grant in self.actor.grants)

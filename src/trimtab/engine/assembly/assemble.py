@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from trimtab.config import ApiKey, Config
+from trimtab.core.accounts import holder_of
 from trimtab.core.catalog import Deployment
 from trimtab.core.errors import ConfigError, LocalModelError
 from trimtab.core.units import Clock
@@ -21,7 +22,7 @@ from trimtab.core.zones import Sensitivity
 from trimtab.engine.access import AccountBook
 from trimtab.engine.assembly.housekeeping import Housekeeper
 from trimtab.engine.assembly.outside import alerting, exporting, stop
-from trimtab.engine.batches import Around, Desk, batching, carriage_of
+from trimtab.engine.batches import Desk, batching, carriers_of
 from trimtab.engine.cache import ResponseCache
 from trimtab.engine.clock import SystemClock, new_id
 from trimtab.engine.gateway import Gateway
@@ -68,7 +69,7 @@ async def assemble(config: Config, *, ledger: Path, weights: Mapping[str, Path],
         stack.push_async_callback(store.aclose)
         book = AccountBook(store, clock, new_id)
         await book.load()
-        await _open_door(book, key_digest)
+        await _open_door(book, clock, key_digest)
         egress = Egress(Receivers(config.boundary, []), proxy=config.network.proxy, ca_file=config.network.ca_file)
         stack.push_async_callback(egress.aclose)
 
@@ -91,7 +92,7 @@ async def assemble(config: Config, *, ledger: Path, weights: Mapping[str, Path],
         purse = Purse(store, clock)
         alerts = await stack.enter_async_context(alerting(config.alerts, egress, store, purse, metrics, clock))
         keeper = Housekeeper(book, purse, store, clock, fixed, alerts)
-        await keeper.round()
+        await keeper.budgets()  # before anybody spends
         observers = await stack.enter_async_context(
             exporting(config.telemetry, egress, metrics, clock, instance, deployments.values())
         )
@@ -130,25 +131,22 @@ async def _open_desk(
         batching(
             config.batches,
             ledger.with_suffix(".files"),
-            Around(
-                gateway=gateway,
-                book=book,
-                documents=store,
-                clock=SystemClock(),
-                busy=lambda: gate.under_way * 2 >= config.server.max_concurrency,
-                longest=config.server.max_body_bytes,
-                carriage=carriage_of(gateway, config.rows, egress),
-            ),
+            gateway,
+            book,
+            store,
+            carriers=carriers_of(gateway, config.rows, egress),
+            busy=lambda: gate.under_way * 2 >= config.server.max_concurrency,
+            longest=config.server.max_body_bytes,
         )
     )
 
 
-async def _open_door(book: AccountBook, key_digest: bytes) -> None:
-    """The operator's own key. One that an admin revoked opens nothing, and that has to be said before anybody wonders."""
-    key = await book.ensure_bootstrap(key_digest, "trimtab up")
-    if not book.directory.holders[key.id].opens(key.created_ns if key.revoked_ns is None else key.revoked_ns):
+async def _open_door(book: AccountBook, clock: SystemClock, key_digest: bytes) -> None:
+    """The operator's own key. One that opens nothing any more stays so, and that has to be said before anybody wonders."""
+    holder = holder_of(await book.ensure_bootstrap(key_digest, "trimtab up"))
+    if barred := book.directory.barred(holder, clock.time_ns()):
         raise ConfigError(
-            "The key of this home was revoked.",
+            f"The key of this home opens nothing any more: {barred}.",
             hint="Remove the file 'key' from TRIMTAB_HOME (.trimtab) or unset TRIMTAB_API_KEY: a new key is made.",
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from msgspec import Struct
@@ -41,51 +41,48 @@ class Opened(Struct, frozen=True):
 
 class Failover:
     def __init__(
-        self, deployments: Mapping[str, Deployment], providers: Mapping[str, Provider], fleet: Fleet, clock: Clock
+        self,
+        deployments: Mapping[str, Deployment],
+        providers: Mapping[str, Provider],
+        fleet: Fleet,
+        clock: Clock,
+        most_attempts: int,
     ) -> None:
+        self._most = most_attempts
         self._deployments = deployments
         self._providers = providers
         self._fleet = fleet
         self._clock = clock
 
     @asynccontextmanager
-    async def first_accepted(self, request: Request, entry: Entry, budget: int, deadline: Deadline) -> AsyncIterator[Opened]:
+    async def first_accepted(
+        self, request: Request, entry: Entry, deadline: Deadline, reconsider: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[Opened]:
         """The first deployment of the plan that says something.
 
+        Where no money is left for any of them, ``reconsider`` is asked once: it makes another plan, or raises.
+
         Raises :class:`ProviderError` where trying on would be wrong (the request's own fault, a content filter), and
-        :class:`AttemptsExhausted` when plan, budget or deadline are spent.
+        :class:`AttemptsExhausted` when plan, attempts or deadline are spent.
         """
-        tried: dict[str, FailureKind] = {}
-        first: ProviderError | None = None
-        unpaid: BudgetExhausted | None = None
-        too_short: int | None = None
-        waiting = deque(planned.deployment for planned in entry.decision.plan)
-        while waiting:
-            deployment = self._deployments[waiting.popleft()]
-            if len(entry.attempts) == budget or (first is not None and deadline.remaining(self._clock.monotonic()) == 0):
+        course = _Course(entry, self._deployments)
+        while (deployment := course.next()) is not None:
+            if len(entry.attempts) == self._most or (course.first and deadline.remaining(self._clock.monotonic()) == 0):
                 break
-            if too_short is not None and not _longer(deployment, too_short):
-                continue
             try:
                 attempt = await entry.begin(deployment)
             except BudgetExhausted as error:
-                unpaid = error
+                await course.unpaid(error, reconsider)
                 continue
             self._fleet.started(deployment.id)
             async with AsyncExitStack() as stack:
                 try:
-                    await entry.sure_of_intent()
                     opened = await self._open(stack, entry, request, attempt, deadline)
                 except ProviderError as error:
                     self._ended(entry, attempt, error)
-                    tried[deployment.id] = error.kind
-                    first = first or error
+                    course.failed(deployment, error)
                     if not error.kind.try_next:
                         raise
-                    if error.kind is FailureKind.CONTEXT_LENGTH:
-                        too_short = deployment.card.context_window or 0
-                    if error.spare:
-                        waiting.appendleft(deployment.id)
                     continue
                 except EgressRefused:
                     self._ended(entry, attempt, ProviderError(FailureKind.UNKNOWN, "Not sent.", detail="egress_refused"))
@@ -100,19 +97,20 @@ class Failover:
                     if not attempt.ended:  # whoever listened has left
                         self._ended(entry, attempt, None)
                 return
-        if first is None and unpaid is not None:
-            raise unpaid
-        assert first is not None  # an empty plan never comes here
-        raise AttemptsExhausted(first, tried)
+        raise course.exhausted()
 
     async def _open(self, stack: AsyncExitStack, entry: Entry, request: Request, attempt: AttemptLog, deadline: Deadline) -> Opened:
-        """Open the stream and read up to its first content, within the time that the first token may take."""
+        """Open the stream and read up to its first content, within the time that the first token may take.
+
+        A whole answer comes when all of it has been made: it has the attempt's whole time.
+        """
         deployment, now = attempt.deployment, self._clock.monotonic()
         limit = deadline.capped(now, deployment.timeouts.total)
+        first = limit.capped(now, deployment.timeouts.first_token) if request.stream else limit
         held: list[Frame] = []
         size = 0
         try:
-            async with asyncio.timeout_at(_loop_time(limit.capped(now, deployment.timeouts.first_token), now)):
+            async with asyncio.timeout_at(_loop_time(first, now)):
                 upstream = await stack.enter_async_context(self._providers[deployment.id].open(deployment, request, limit))
                 attempt.upstream_id, attempt.lost, attempt.credential = upstream.upstream_id, upstream.lost, upstream.credential
                 async for frame in upstream.frames:
@@ -124,9 +122,8 @@ class Failover:
                 else:
                     raise truncated(deployment.id)
         except TimeoutError:
-            raise ProviderError(
-                FailureKind.TRANSIENT, f"{deployment.id} gave no first token in time.", detail="first_token_timeout"
-            ) from None
+            what, detail = ("no first token", "first_token_timeout") if request.stream else ("no answer", "total_timeout")
+            raise ProviderError(FailureKind.TRANSIENT, f"{deployment.id} gave {what} in time.", detail=detail) from None
         if held[-1].has_content:
             self._fleet.answering(deployment.id)
         frames = self._frames(held, upstream.frames, entry, attempt, limit)
@@ -182,8 +179,49 @@ class Failover:
             self._fleet.observe(done, retry_after=failure.retry_after, blameless=failure.spare)
 
 
-def _longer(deployment: Deployment, window: int) -> bool:
-    return (deployment.card.context_window or 0) > window
+class _Course:
+    """How far one request has come through its plan, and what it met on the way."""
+
+    def __init__(self, entry: Entry, deployments: Mapping[str, Deployment]) -> None:
+        self.first: ProviderError | None = None
+        self._tried: dict[str, FailureKind] = {}
+        self._unpaid: BudgetExhausted | None = None
+        self._has_reconsidered = False
+        self._too_short: int | None = None
+        self._entry = entry
+        self._deployments = deployments
+        self._plan()
+
+    def _plan(self) -> None:
+        self._waiting = deque(self._deployments[planned.deployment] for planned in self._entry.decision.plan)
+
+    def next(self) -> Deployment | None:
+        while self._waiting:
+            deployment = self._waiting.popleft()
+            if self._too_short is None or (deployment.card.context_window or 0) > self._too_short:
+                return deployment
+        return None
+
+    def failed(self, deployment: Deployment, error: ProviderError) -> None:
+        self._tried[deployment.id] = error.kind
+        self.first = self.first or error
+        if error.kind is FailureKind.CONTEXT_LENGTH:
+            self._too_short = deployment.card.context_window or 0
+        if error.spare:
+            self._waiting.appendleft(deployment)
+
+    async def unpaid(self, error: BudgetExhausted, reconsider: Callable[[], Awaitable[None]]) -> None:
+        self._unpaid = error
+        if not (self._waiting or self.first or self._has_reconsidered):
+            self._has_reconsidered = True
+            await reconsider()
+            self._plan()
+
+    def exhausted(self) -> AttemptsExhausted | BudgetExhausted:
+        if self.first is None:
+            assert self._unpaid is not None  # an empty plan never comes here
+            return self._unpaid
+        return AttemptsExhausted(self.first, self._tried)
 
 
 def _loop_time(deadline: Deadline, now: float) -> float:

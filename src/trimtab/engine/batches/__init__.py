@@ -6,23 +6,21 @@ a batch.
 
 from trimtab.engine.batches.desk import Desk
 from trimtab.engine.batches.files import Files
-from trimtab.engine.batches.opening import Around, batching, carriage_of
+from trimtab.engine.batches.opening import batching, carriers_of
 from trimtab.engine.batches.queue import Queue
-from trimtab.engine.batches.running import Carriage, Carrier, Runner, Shop
+from trimtab.engine.batches.running import Carrier, Resources, Runner
 from trimtab.engine.batches.values import Batch, KeptFile, Status
 
 __all__ = [
-    "Around",
     "Batch",
-    "Carriage",
     "Carrier",
     "Desk",
     "Files",
     "KeptFile",
     "Queue",
+    "Resources",
     "Runner",
-    "Shop",
     "Status",
     "batching",
-    "carriage_of",
+    "carriers_of",
 ]

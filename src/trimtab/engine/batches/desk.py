@@ -12,9 +12,9 @@ import msgspec
 from msgspec.structs import replace
 
 from trimtab.core.errors import Conflict, NotFound
-from trimtab.core.units import Clock
-from trimtab.engine.batches.files import DAY_NS, Files
+from trimtab.core.units import DAY_NS, Clock
 from trimtab.engine.batches.files import KIND as FILE
+from trimtab.engine.batches.files import Files
 from trimtab.engine.batches.queue import Queue
 from trimtab.engine.batches.running.lines import MAX_LINES
 from trimtab.engine.batches.values import KINDS, WINDOW_NS, Batch, Flavour, KeptFile, Status

@@ -18,14 +18,13 @@ import msgspec
 from msgspec import Struct
 
 from trimtab.core.errors import BodyTooLarge, LedgerError, MalformedRequest, NotFound
-from trimtab.core.units import Clock
-from trimtab.engine.batches.values import KINDS, SECOND_NS, KeptFile
+from trimtab.core.units import DAY_NS, SECOND_NS, Clock
+from trimtab.engine.batches.values import KINDS, KeptFile
 from trimtab.engine.caller import Caller
 from trimtab.store import Document, Documents
 from trimtab.wire.operations.form import Form, read_form
 
 KIND = "file"
-DAY_NS = 86_400 * SECOND_NS
 _FORM_BYTES = 64 * 1024
 """What a form may have beside the file's own bytes."""
 

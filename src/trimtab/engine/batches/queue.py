@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trimtab.core.errors import Conflict
-from trimtab.core.units import Clock
-from trimtab.engine.batches.values import SECOND_NS, Batch
+from trimtab.core.units import SECOND_NS, Clock
+from trimtab.engine.batches.values import Batch
 from trimtab.store import Document, Documents
 
 KIND = "batch_job"

@@ -9,11 +9,11 @@ from typing import Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from trimtab.core.units import DAY_NS
 from trimtab.engine.caller import Caller
 from trimtab.wire.batches import Ending, LineFault
 
-SECOND_NS = 1_000_000_000
-WINDOW_NS = 24 * 3600 * SECOND_NS
+WINDOW_NS = DAY_NS
 """The completion window: both protocols know no other."""
 
 Flavour = Literal["openai", "anthropic"]

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from trimtab.core.accounts import Budget
 from trimtab.core.errors import EgressRefused
-from trimtab.core.units import USD, Clock
+from trimtab.core.units import SECOND_NS, USD, Clock
 from trimtab.core.zones import Secret, Sensitivity
 from trimtab.engine.limits.purse import Purse, period_start
 from trimtab.net import Egress, NetError
@@ -38,8 +38,6 @@ _SEND_SECONDS = 10.0
 _LAST_SECONDS = 3.0
 _REFUSED = 0.0
 """Stands for a share where requests were refused: no budget alerts at a share of nothing."""
-
-_NANO = 1_000_000_000
 
 
 class BudgetAlert(Struct, frozen=True, kw_only=True, tag="budget_alert", tag_field="type"):
@@ -213,4 +211,4 @@ def _alert(budget: Budget, key: tuple[str, int, float], now: int, seen: Spending
 
 
 def _iso(at_ns: int) -> str:
-    return datetime.fromtimestamp(at_ns // _NANO, UTC).isoformat().replace("+00:00", "Z")
+    return datetime.fromtimestamp(at_ns // SECOND_NS, UTC).isoformat().replace("+00:00", "Z")

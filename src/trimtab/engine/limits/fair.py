@@ -29,18 +29,23 @@ class FairQueue:
                 del self._turns[tenant]
 
     def peek(self) -> asyncio.Future[None] | None:
-        """Whose turn it is."""
-        return next(iter(self._turns.values()))[0] if self._turns else None
+        """Whose turn it is. Those who gave up, and have not left yet, are passed over."""
+        while self._turns:
+            tenant, line = next(iter(self._turns.items()))
+            if not line[0].done():
+                return line[0]
+            self.leave(tenant, line[0])
+        return None
 
     def call(self) -> bool:
         """Wake the one whose turn it is; their tenant's next turn comes after all others'. False when nobody waits."""
-        while self._turns:
-            tenant, line = self._turns.popitem(last=False)
-            place = line.popleft()
-            self.size -= 1
-            if line:
-                self._turns[tenant] = line
-            if not place.done():
-                place.set_result(None)
-                return True
-        return False
+        place = self.peek()
+        if place is None:
+            return False
+        tenant, line = self._turns.popitem(last=False)
+        line.popleft()
+        self.size -= 1
+        if line:
+            self._turns[tenant] = line
+        place.set_result(None)
+        return True

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from trimtab.core.errors import Overloaded
 from trimtab.engine.limits.fair import FairQueue
@@ -26,19 +24,17 @@ class Gate:
     def waiting(self) -> int:
         return self._queue.size
 
-    @asynccontextmanager
-    async def entered(self, tenant: str) -> AsyncIterator[None]:
-        """Count a request of ``tenant`` as under way. Raises :class:`Overloaded` when there is no room in time."""
+    async def enter(self, tenant: str) -> None:
+        """Count a request of ``tenant`` as under way until :meth:`leave`. Raises :class:`Overloaded` when there is no room in time."""
         if self.under_way >= self._capacity or self._queue.size:
             await self._turn(tenant)
         else:
             self.under_way += 1
-        try:
-            yield
-        finally:
-            # The room goes to whoever is next without ever being free: nobody slips in between.
-            if not self._queue.call():
-                self.under_way -= 1
+
+    def leave(self) -> None:
+        # The room goes to whoever is next without ever being free: nobody slips in between.
+        if not (self._queue.size and self._queue.call()):
+            self.under_way -= 1
 
     async def _turn(self, tenant: str) -> None:
         if self._seconds <= 0 or self._queue.size >= self._capacity * _WAITING_PER_PLACE:
@@ -52,8 +48,8 @@ class Gate:
                 return  # called in the very moment
             raise self._full() from None
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and not self._queue.call():
-                self.under_way -= 1
+            if place.done() and not place.cancelled():
+                self.leave()
             raise
         finally:
             self._queue.leave(tenant, place)

@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from trimtab.core.accounts import ROOT, Budget, Period, ancestors
 from trimtab.core.errors import BudgetExhausted
-from trimtab.core.units import Clock, NanoUSD, usd
+from trimtab.core.units import SECOND_NS, Clock, NanoUSD, usd
 from trimtab.store import Budgets, Filter, HoldLine, Ledger, Spending, SpendLine
 
-_SECOND = 1_000_000_000
 _FRESH_SECONDS = 1.0
 HOLD_SECONDS = 2 * 3600
 """Longer than any request lives."""
@@ -30,15 +29,15 @@ def config_budget(limit: NanoUSD | None) -> tuple[Budget, ...]:
 
 def period_start(period: Period, now_ns: int) -> int:
     """When the calendar period around ``now_ns`` began, UTC."""
-    now = datetime.datetime.fromtimestamp(now_ns // _SECOND, datetime.UTC)
+    now = datetime.datetime.fromtimestamp(now_ns // SECOND_NS, datetime.UTC)
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     start = day if period is Period.DAY else day.replace(day=1)
-    return int(start.timestamp()) * _SECOND
+    return int(start.timestamp()) * SECOND_NS
 
 
-def targets(place: str, key_id: str, tags: Sequence[str]) -> frozenset[str]:
+def targets(place: str, line: str, tags: Sequence[str]) -> frozenset[str]:
     """Everything that a budget over such a request may be written for."""
-    return frozenset((f"key:{key_id}", *(f"place:{path}" for path in ancestors(place)), *(f"tag:{tag}" for tag in tags)))
+    return frozenset((f"key:{line}", *(f"place:{path}" for path in ancestors(place)), *(f"tag:{tag}" for tag in tags)))
 
 
 def _spent_on(budget: Budget, since_ns: int) -> Filter:
@@ -83,11 +82,11 @@ class Purse:
                 await self._store.settle(f"opening:{budget.id}:{key[1]}", (SpendLine(*key, amount=earlier),))
         await self.refresh(now=True)
 
-    def over(self, of: frozenset[str]) -> tuple[Budget, ...]:
-        """The budgets that a request with these :func:`targets` spends from."""
+    def over(self, place: str, line: str, tags: Sequence[str]) -> tuple[Budget, ...]:
+        """The budgets that a request from ``place``, by a key of ``line``, with these ``tags`` spends from."""
         if not self._of:
             return ()
-        return tuple(budget for name in sorted(of & self._of.keys()) for budget in self._of[name])
+        return tuple(budget for name in sorted(targets(place, line, tags) & self._of.keys()) for budget in self._of[name])
 
     async def refresh(self, *, now: bool = False) -> None:
         """Read what is spent and held, unless that was done a moment ago."""
@@ -131,7 +130,7 @@ class Purse:
         lines = tuple(
             HoldLine(*self._key(budget, at_ns), amount=amount, limit=budget.limit if budget.hard else None) for budget in budgets
         )
-        refused = await self._store.reserve(id, lines, expires_ns=self._clock.time_ns() + seconds * _SECOND)
+        refused = await self._store.reserve(id, lines, expires_ns=self._clock.time_ns() + seconds * SECOND_NS)
         if refused:
             self._fresh_until = 0.0
             raise BudgetExhausted(

@@ -7,8 +7,8 @@ one that would wait too long is refused with the time to come back. State is loc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from types import TracebackType
 
 from trimtab.core.accounts import Limits
 from trimtab.core.errors import RateLimited
@@ -70,13 +70,15 @@ class _Bucket:
 
     async def _serve(self) -> None:
         """Serve whoever's turn it is, as soon as the bucket holds enough, until nobody waits."""
-        while (place := self._queue.peek()) is not None:
-            amount = self._amounts[place]
-            if (wait := self.wait_for(amount)) > 0.0:
-                await self._clock.sleep(wait)
-            elif self._queue.call():
-                self.take(amount)
-        self._server = None
+        try:
+            while (place := self._queue.peek()) is not None:
+                amount = self._amounts[place]
+                if (wait := self.wait_for(amount)) > 0.0:
+                    await self._clock.sleep(wait)
+                elif self._queue.call():
+                    self.take(amount)
+        finally:
+            self._server = None
 
 
 class Rates:
@@ -88,31 +90,36 @@ class Rates:
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._at_once: dict[str, int] = {}
 
-    @asynccontextmanager
-    async def entered(self, chain: Chain, tokens: int) -> AsyncIterator[_Ticket]:
-        """Take one request and ``tokens`` from every bucket of ``chain``. Raises :class:`RateLimited`.
+    def entered(self, chain: Chain, tokens: int) -> Ticket:
+        """Entering the ticket takes one request and ``tokens`` from every bucket of ``chain``, or raises :class:`RateLimited`."""
+        return Ticket(self, chain, tokens)
 
-        The ticket is told what was really used, so that an estimate that was too low is made up for.
-        """
-        limited = [(who, limits) for who, limits in chain if limits.concurrency is not None]
-        for who, limits in limited:
-            if self._at_once.get(who, 0) >= (limits.concurrency or 0):
-                raise _limited(who, f"{limits.concurrency} requests at once", 1.0)
+    async def enter(self, chain: Chain, ticket: Ticket) -> None:
+        limited = [(who, limits.concurrency) for who, limits in chain if limits.concurrency is not None]
+        for who, most in limited:
+            if self._at_once.get(who, 0) >= most:
+                raise _limited(who, f"{most} requests at once", 1.0)
         for who, _ in limited:
             self._at_once[who] = self._at_once.get(who, 0) + 1
-        ticket = _Ticket(tokens)
+        ticket.counted = tuple(who for who, _ in limited)
         try:
             await self._take(chain, ticket)
-            yield ticket
-        finally:
-            for who, _ in limited:
-                self._at_once[who] -= 1
-                if not self._at_once[who]:
-                    del self._at_once[who]
-            ticket.close()
+        except BaseException:
+            self.leave(ticket)
+            raise
 
-    async def _take(self, chain: Chain, ticket: _Ticket) -> None:
-        tenant = chain[0][0] if chain else ""
+    def leave(self, ticket: Ticket) -> None:
+        """Settle the estimate with what was used, where that is known."""
+        for who in ticket.counted:
+            self._at_once[who] -= 1
+            if not self._at_once[who]:
+                del self._at_once[who]
+        if ticket.used is not None:
+            for bucket in ticket.buckets:
+                bucket.take(ticket.used - ticket.tokens)
+
+    async def _take(self, chain: Chain, ticket: Ticket) -> None:
+        tenant = chain[0][0]
         deadline = self._clock.monotonic() + self._patience
         taken: list[tuple[_Bucket, float]] = []
         try:
@@ -143,20 +150,25 @@ class Rates:
         return held
 
 
-class _Ticket:
-    """What was taken in tokens, and from which buckets."""
+class Ticket:
+    """What was taken, and from whom. Its holder tells what was really ``used``, so that an estimate that was too low is made up for."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, rates: Rates, chain: Chain, tokens: int) -> None:
         self.tokens = tokens
         self.used: int | None = None
         self.buckets: list[_Bucket] = []
+        self.counted: tuple[str, ...] = ()
+        self._rates = rates
+        self._chain = chain
 
-    def close(self) -> None:
-        """Settle the estimate with what was used, where that is known."""
-        if self.used is not None:
-            for bucket in self.buckets:
-                bucket.take(self.used - self.tokens)
-        self.buckets.clear()
+    async def __aenter__(self) -> Ticket:
+        if self._chain:
+            await self._rates.enter(self._chain, self)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._chain:
+            self._rates.leave(self)
 
 
 def _limited(who: str, what: str, seconds: float) -> RateLimited:

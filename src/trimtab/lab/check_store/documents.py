@@ -66,6 +66,19 @@ async def an_expired_document_is_not_there(factory: Factory) -> None:
         expect(_document(2), await _get(store, 2, 1 << 62), "what does not expire")
 
 
+async def what_one_owner_has_of_a_kind_goes_at_once(factory: Factory) -> None:
+    async with factory() as store:
+        for number in range(3):
+            await store.put_document(_document(number))
+        await store.put_document(replace(_document(3), owner="user:bob"))
+        await store.put_document(_document(0, kind="file"))
+        expect([3, 0], [await store.remove_documents("batch", owner="user:ada") for _ in range(2)], "removed, and not there")
+        expect(
+            [replace(_document(3), owner="user:bob")], list(await store.documents("batch", place="", now_ns=0)), "somebody else's"
+        )
+        expect(_document(0, kind="file"), await store.document("file", "doc-0000", now_ns=0), "of another kind")
+
+
 async def documents_are_listed_by_place(factory: Factory) -> None:
     places = ("acme", "acme/search", "acme-too", "", "acme/search/chatbot")
     async with factory() as store:
@@ -99,6 +112,7 @@ DOCUMENTS: tuple[Check, ...] = (
     a_document_is_kept_replaced_and_removed,
     of_swaps_that_expect_the_same_one_wins,
     an_expired_document_is_not_there,
+    what_one_owner_has_of_a_kind_goes_at_once,
     documents_are_listed_by_place,
     a_document_that_cannot_be_kept_is_refused_alone,
 )

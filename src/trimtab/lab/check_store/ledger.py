@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from trimtab.core.errors import LedgerError
 from trimtab.core.record import OutcomeKind, Record
-from trimtab.core.units import NanoUSD, Usage
+from trimtab.core.units import SECOND_NS, NanoUSD, Usage
 from trimtab.lab.check_store.expect import Check, Factory, expect, refused
-from trimtab.lab.check_store.samples import SECOND, START_NS, sample_correction, sample_intent, sample_outcome
-from trimtab.store.base import Filter, StoredKey, Totals
+from trimtab.lab.check_store.samples import START_NS, sample_correction, sample_intent, sample_outcome
+from trimtab.store.base import Filter, Totals
 
 
 async def a_row_comes_back_as_it_went_in(factory: Factory) -> None:
@@ -98,13 +98,13 @@ async def filters_choose_by_time_and_key(factory: Factory) -> None:
         for number in range(6):
             store.append(sample_intent(number, key_id="key-a" if number < 4 else "key-b"))
             await store.append(sample_outcome(number))
-        second = START_NS + 2 * SECOND
+        second = START_NS + 2 * SECOND_NS
         for where, numbers in (
             (Filter(since_ns=second), (2, 3, 4, 5)),
             (Filter(until_ns=second), (0, 1)),
             (Filter(since_ns=second, until_ns=second), ()),
             (Filter(key_id="key-b"), (4, 5)),
-            (Filter(since_ns=second, until_ns=second + 3 * SECOND, key_id="key-a"), (2, 3)),
+            (Filter(since_ns=second, until_ns=second + 3 * SECOND_NS, key_id="key-a"), (2, 3)),
             (Filter(key_id="nobody"), ()),
         ):
             found = [record.intent.id async for record in store.scan(where)]
@@ -150,8 +150,8 @@ async def unsettled_names_what_has_no_outcome(factory: Factory) -> None:
         for number in (3, 1, 2):
             await store.append(sample_intent(number))
         await store.append(sample_outcome(2))
-        expect(("req-00000001", "req-00000003"), await store.unsettled(START_NS + 4 * SECOND), "unsettled ids")
-        expect(("req-00000001",), await store.unsettled(START_NS + 3 * SECOND), "unsettled ids before the third second")
+        expect(("req-00000001", "req-00000003"), await store.unsettled(START_NS + 4 * SECOND_NS), "unsettled ids")
+        expect(("req-00000001",), await store.unsettled(START_NS + 3 * SECOND_NS), "unsettled ids before the third second")
 
 
 async def a_cancelled_wait_does_not_take_the_row_back(factory: Factory) -> None:
@@ -161,15 +161,6 @@ async def a_cancelled_wait_does_not_take_the_row_back(factory: Factory) -> None:
         await asyncio.gather(handed, return_exceptions=True)
         await store.append(sample_intent(2))
         expect(Record(sample_intent(1)), await store.get("req-00000001"), "the record whose waiter left")
-
-
-async def keys_are_kept_once(factory: Factory) -> None:
-    one, two = StoredKey("b", b"\x00\xff" * 16, START_NS), StoredKey("a", b"\x01" * 32, START_NS + 1)
-    async with factory() as store:
-        for key in (one, two, one):
-            await store.add_key(key)
-        await refused(store.add_key(StoredKey("a", b"\x02" * 32, START_NS)), "a")
-        expect((two, one), await store.keys(), "keys by id")
 
 
 LEDGER: tuple[Check, ...] = (
@@ -186,5 +177,4 @@ LEDGER: tuple[Check, ...] = (
     sums_go_beyond_64_bits,
     unsettled_names_what_has_no_outcome,
     a_cancelled_wait_does_not_take_the_row_back,
-    keys_are_kept_once,
 )

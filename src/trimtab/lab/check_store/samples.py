@@ -9,13 +9,11 @@ from trimtab.core.catalog import Capability, Tier
 from trimtab.core.decision import Ask, Decision, Planned, Rejected, Score, Signals
 from trimtab.core.errors import FailureKind
 from trimtab.core.record import Attempt, Correction, Intent, Outcome, OutcomeKind
-from trimtab.core.units import NanoUSD, Usage
+from trimtab.core.units import SECOND_NS, NanoUSD, Usage
 from trimtab.core.zones import Sensitivity
 
 START_NS = 1_800_000_000_000_000_000
 """The time of request 0 of the samples; each later one comes a second after."""
-
-SECOND = 1_000_000_000
 
 
 def sample_intent(number: int, *, key_id: str = "key-a") -> Intent:
@@ -43,7 +41,7 @@ def sample_intent(number: int, *, key_id: str = "key-a") -> Intent:
     )
     return Intent(
         id=f"req-{number:08d}",
-        at_ns=START_NS + number * SECOND,
+        at_ns=START_NS + number * SECOND_NS,
         key_id=key_id,
         place="acme/search/chatbot",
         owner="user:ada",
@@ -62,7 +60,7 @@ def sample_outcome(number: int, *, kind: OutcomeKind = OutcomeKind.COMPLETE, cos
         model="small",
         tier=Tier.SELF_HOSTED,
         zone="local",
-        started_ns=START_NS + number * SECOND,
+        started_ns=START_NS + number * SECOND_NS,
         total_us=900,
         failure=FailureKind.TRANSIENT,
         detail="stream_truncated",
@@ -89,7 +87,7 @@ def sample_outcome(number: int, *, kind: OutcomeKind = OutcomeKind.COMPLETE, cos
     )
     return Outcome(
         id=f"req-{number:08d}",
-        at_ns=START_NS + number * SECOND + 5,
+        at_ns=START_NS + number * SECOND_NS + 5,
         kind=kind,
         attempts=(failed, answered),
         usage=usage,
@@ -101,7 +99,7 @@ def sample_outcome(number: int, *, kind: OutcomeKind = OutcomeKind.COMPLETE, cos
 def sample_correction(number: int, *, later_ns: int = 10, cost: int | None = 7) -> Correction:
     return Correction(
         id=f"req-{number:08d}",
-        at_ns=START_NS + number * SECOND + later_ns,
+        at_ns=START_NS + number * SECOND_NS + later_ns,
         reason="the invoice says so",
         usage=Usage(input=1, output=2),
         cost=None if cost is None else NanoUSD(cost),

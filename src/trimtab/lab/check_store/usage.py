@@ -7,12 +7,10 @@ from msgspec.structs import replace
 from trimtab.core.decision import Ask
 from trimtab.core.messages import Dialect, Operation
 from trimtab.core.record import Attempt, Intent, Outcome, OutcomeKind
-from trimtab.core.units import NanoUSD, Usage
+from trimtab.core.units import DAY_NS, NanoUSD, Usage
 from trimtab.lab.check_store.expect import Check, Factory, expect
-from trimtab.lab.check_store.samples import SECOND, START_NS, sample_correction, sample_intent, sample_outcome
+from trimtab.lab.check_store.samples import START_NS, sample_correction, sample_intent, sample_outcome
 from trimtab.store.base import Dimension, Filter, Store, Totals, UsageRow
-
-_DAY = 86_400 * SECOND
 
 
 async def filters_choose_by_whom_and_where(factory: Factory) -> None:
@@ -48,7 +46,7 @@ async def usage_is_told_apart_by_any_dimension(factory: Factory) -> None:
     first = sample_intent(0)
     decision = replace(first.decision, ask=Ask(dialect=Dialect.OPENAI_EMBEDDINGS, operation=Operation.EMBEDDINGS))
     second = replace(
-        sample_intent(1, key_id="key-b"), at_ns=START_NS + 40 * _DAY, place="beta/x", owner="", tags=(), decision=decision
+        sample_intent(1, key_id="key-b"), at_ns=START_NS + 40 * DAY_NS, place="beta/x", owner="", tags=(), decision=decision
     )
     cached = Outcome(
         id=second.id,

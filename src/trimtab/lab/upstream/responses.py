@@ -12,12 +12,11 @@ from msgspec import Raw, Struct
 
 from trimtab.lab.upstream.answers import Answer, Piece, Role, body, halves
 from trimtab.lab.upstream.obliging import Asked
+from trimtab.wire.body import Json
 
 _CREATED = 1_767_225_600
 _SEAL = "bGFiLWVuY3J5cHRlZA=="
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-
-Json = dict[str, object]
 
 
 class Tool(Struct):

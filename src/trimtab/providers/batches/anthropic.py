@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -13,7 +13,7 @@ from trimtab.core.errors import ProviderError
 from trimtab.core.events import Frame
 from trimtab.core.messages import Dialect, Request
 from trimtab.providers.base import BatchAnswer, BatchLine
-from trimtab.providers.batches.exchange import BatchExchange, carried_by, safe, unanswered
+from trimtab.providers.batches.exchange import BatchExchange, carried_by, safe, unanswered, within
 
 _STATUS = {"invalid_request_error": 400, "not_found_error": 404, "request_too_large": 413, "permission_error": 403}
 """A line's error has a type and no status; these are the types that the request itself is to blame for."""
@@ -59,13 +59,16 @@ class AnthropicBatches(BatchExchange):
         codec = self._calls[Dialect.ANTHROPIC][0]
         rows = [{"custom_id": line.id, "params": Raw(self._body(codec, deployment, line.request)[0])} for line in lines]
         body, betas = msgspec.json.encode({"requests": rows}), dict(lines[0].request.headers)
-        async with self._exchanged(deployment, "/v1/messages/batches", body, carried_by(lines), betas) as answer:
+        async with (
+            within(deployment, deployment.timeouts.total),
+            self._exchanged(deployment, "/v1/messages/batches", body, carried_by(lines), betas) as answer,
+        ):
             return (await self._read(deployment, answer, _ID)).id
 
     async def has_ended(self, deployment: Deployment, id: str) -> bool:
         return (await self._told(deployment, _path(id), None, _BATCH)).processing_status == "ended"
 
-    async def answers(self, deployment: Deployment, id: str) -> AsyncIterator[BatchAnswer]:
+    async def answers(self, deployment: Deployment, id: str) -> AsyncGenerator[BatchAnswer]:
         async with aclosing(self._rows(deployment, f"{_path(id)}/results", _ROW)) as rows:
             async for row in rows:
                 yield BatchAnswer(row.custom_id, self._answer_of(deployment, row.result))

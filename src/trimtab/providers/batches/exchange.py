@@ -1,12 +1,14 @@
 """What the batches of all providers share: one exchange with the endpoint, its refusals classified, its results read line by line.
 
-A batch belongs to the account that it was handed over to, so it goes by a deployment's first credential alone.
+A batch belongs to the account that it was handed over to, so it goes by a deployment's first credential alone. No deadline of a client
+stands around these calls, so each has a bound of its own, out of the deployment's time-outs.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TypeVar
 
 import msgspec
@@ -18,7 +20,7 @@ from trimtab.core.errors import FailureKind, ProviderError
 from trimtab.core.events import Frame
 from trimtab.core.messages import Dialect
 from trimtab.core.zones import Sensitivity
-from trimtab.net import Answer, NetError
+from trimtab.net import Answer, NetError, NetFailure
 from trimtab.providers.base import BatchLine
 from trimtab.providers.failures import classify, classify_net, malformed
 from trimtab.providers.http import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, HTTPProvider
@@ -64,7 +66,8 @@ class BatchExchange(HTTPProvider):
         return classify(answer.status, said, answer.headers, who=deployment.id, now=self._now())
 
     async def _told(self, deployment: Deployment, path: str, body: bytes | None, decoder: msgspec.json.Decoder[T]) -> T:
-        async with self._exchanged(deployment, path, body) as answer:
+        """The answer to a question."""
+        async with within(deployment, deployment.timeouts.first_token), self._exchanged(deployment, path, body) as answer:
             return await self._read(deployment, answer, decoder)
 
     async def _read(self, deployment: Deployment, answer: Answer, decoder: msgspec.json.Decoder[T]) -> T:
@@ -74,10 +77,13 @@ class BatchExchange(HTTPProvider):
             raise malformed(deployment.id, "undecodable_answer", answer.status) from None
 
     async def _rows(self, deployment: Deployment, path: str, decoder: msgspec.json.Decoder[T]) -> AsyncGenerator[T]:
-        """The lines behind ``path``."""
-        async with self._exchanged(deployment, path, None) as answer:
+        """The lines behind ``path``. A download may take as long as it likes, while something comes."""
+        async with AsyncExitStack() as stack:
+            async with within(deployment, deployment.timeouts.first_token):
+                answer = await stack.enter_async_context(self._exchanged(deployment, path, None))
+            pieces = await stack.enter_async_context(aclosing(answer.chunks()))
             rest = bytearray()
-            async for piece in answer.chunks():
+            while piece := await self._piece(deployment, pieces):
                 rest += piece
                 *rows, rest = rest.split(b"\n")
                 for row in rows:
@@ -87,6 +93,10 @@ class BatchExchange(HTTPProvider):
                     raise malformed(deployment.id, "answer_too_large", answer.status)
             if rest.strip():
                 yield self._row_of(deployment, bytes(rest), decoder)
+
+    async def _piece(self, deployment: Deployment, pieces: AsyncGenerator[bytes]) -> bytes:
+        async with within(deployment, deployment.timeouts.idle):
+            return await anext(pieces, b"")
 
     def _row_of(self, deployment: Deployment, row: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         try:
@@ -105,6 +115,17 @@ class BatchExchange(HTTPProvider):
 
     def _refused(self, deployment: Deployment, dialect: Dialect, status: int, body: bytes) -> ProviderError:
         return classify(status, self._calls[dialect][0].decode_error(body), {}, who=deployment.id, now=self._now())
+
+
+@asynccontextmanager
+async def within(deployment: Deployment, seconds: float) -> AsyncIterator[None]:
+    """Raises :class:`ProviderError` where what is inside takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        error = NetError(NetFailure.TIMEOUT, deployment.id, f"after {seconds:g} s")
+        raise classify_net(error) from None
 
 
 def unanswered(deployment: Deployment, why: str) -> ProviderError:

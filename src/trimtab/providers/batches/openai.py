@@ -6,7 +6,7 @@ The file that is brought expires by itself two days later. Source: the API refer
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from trimtab.core.catalog import Deployment
 from trimtab.core.messages import Dialect, Request
 from trimtab.providers.base import BatchAnswer, BatchLine
-from trimtab.providers.batches.exchange import BatchExchange, carried_by, safe, unanswered
+from trimtab.providers.batches.exchange import BatchExchange, carried_by, safe, unanswered, within
 from trimtab.wire.batches import ENDPOINTS, Line, written
 
 _KEPT_SECONDS = 48 * 3600
@@ -65,15 +65,17 @@ class OpenAIBatches(BatchExchange):
             written(Line(line.id, "POST", _URLS[dialect], Raw(self._body(codec, deployment, line.request)[0]))) for line in lines
         )
         form, media = _form(b"".join(rows))
-        async with self._exchanged(deployment, "/files", form, carried_by(lines), {"content-type": media}) as answer:
-            file = (await self._read(deployment, answer, _ID)).id
-        wanted = msgspec.json.encode({"input_file_id": file, "endpoint": _URLS[dialect], "completion_window": "24h"})
-        return (await self._told(deployment, "/batches", wanted, _ID)).id
+        async with within(deployment, deployment.timeouts.total):
+            async with self._exchanged(deployment, "/files", form, carried_by(lines), {"content-type": media}) as answer:
+                file = (await self._read(deployment, answer, _ID)).id
+            wanted = msgspec.json.encode({"input_file_id": file, "endpoint": _URLS[dialect], "completion_window": "24h"})
+            async with self._exchanged(deployment, "/batches", wanted) as answer:
+                return (await self._read(deployment, answer, _ID)).id
 
     async def has_ended(self, deployment: Deployment, id: str) -> bool:
         return (await self._told(deployment, f"/batches/{safe(id)}", None, _BATCH)).status in _ENDED
 
-    async def answers(self, deployment: Deployment, id: str) -> AsyncIterator[BatchAnswer]:
+    async def answers(self, deployment: Deployment, id: str) -> AsyncGenerator[BatchAnswer]:
         batch = await self._told(deployment, f"/batches/{safe(id)}", None, _BATCH)
         dialect = ENDPOINTS.get(batch.endpoint, Dialect.OPENAI_CHAT)
         for file in (batch.output_file_id, batch.error_file_id):

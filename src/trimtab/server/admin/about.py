@@ -5,25 +5,39 @@ from __future__ import annotations
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
+from trimtab.core.accounts import ROOT, Permission
 from trimtab.core.catalog import Deployment
 from trimtab.core.decision import Wish
 from trimtab.core.errors import LedgerError, TrimtabError, UnknownModel
 from trimtab.core.messages import Dialect
-from trimtab.engine import AccountBook, Gateway
 from trimtab.routing.constraints import beyond_scope
-from trimtab.server.doors.headers import presented_key
-from trimtab.store import Ledger
+from trimtab.server.admin.who import Who
+from trimtab.server.common.answers import refused
+from trimtab.server.common.credentials import Sessions, presented_key
+from trimtab.server.common.site import Site
 from trimtab.wire import CODECS, client_status
 
 
 class About:
-    """Read-only. Models need a key, and it sees those that it reaches; health and metrics do not, and say nothing about content."""
+    """Read-only. Models need a key, and it sees those that it reaches. Metrics tell of everybody's spending: they need the right to read
+    that, unless the configuration opens them. Health needs nothing, and tells nothing of anybody."""
 
-    def __init__(self, gateway: Gateway, book: AccountBook, ledger: Ledger) -> None:
-        self._gateway = gateway
-        self._book = book
-        self._ledger = ledger
+    def __init__(self, site: Site, sessions: Sessions | None) -> None:
+        self._gateway = site.gateway
+        self._book = site.book
+        self._ledger = site.store
+        self._who = None if site.open_metrics else Who(site.book, sessions)
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/models", self.models),
+            Route("/v1/models/{id:path}", self.model),
+            Route("/healthz", self.healthz),
+            Route("/readyz", self.readyz),
+            Route("/metrics", self.metrics),
+        ]
 
     async def models(self, request: Request) -> Response:
         """The deployments within the key's scope and the wishes, in the shape of the caller's own SDK."""
@@ -70,7 +84,12 @@ class About:
             return _json({"status": "not ready", "reason": "no deployment is configured"}, 503)
         return _json({"status": "ready", "deployments": len(self._gateway.deployments)})
 
-    async def metrics(self, _request: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
+        try:
+            if self._who is not None:
+                (await self._who(request)).require(Permission.READ_USAGE, ROOT)
+        except TrimtabError as error:
+            return refused(error)
         return Response(self._gateway.metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     def _reached(self, request: Request) -> dict[str, Deployment]:

@@ -174,15 +174,15 @@ def _entry(change: Change) -> AuditEntry:
 def _entity(change: Change) -> PlaceView | UserView | ServiceAccountView | GrantView | KeyView | BudgetView:
     match change.entity:
         case Place() as place:
-            return PlaceView.of(place)
+            return PlaceView.showing(place, barred="")
         case User() as user:
-            return UserView.of(user)
+            return UserView.showing(user)
         case ServiceAccount() as account:
-            return ServiceAccountView.of(account)
+            return ServiceAccountView.showing(account)
         case Grant() as grant:
-            return GrantView.of(grant)
+            return GrantView.showing(grant)
         case VirtualKey() as key:
-            return KeyView.of(key)
+            return KeyView.showing(key)
         case Budget() as budget:
             return BudgetView.of_budget(budget)
 

@@ -9,9 +9,10 @@ from typing import TypeAlias
 import msgspec
 
 from trimtab import __version__
-from trimtab.server.admin.shapes import Failure, Nothing
+from trimtab.server.admin.shapes import Nothing
 from trimtab.server.admin.table import Operation
-from trimtab.server.admin.who import CSRF_HEADER
+from trimtab.server.common.answers import Failure
+from trimtab.server.common.credentials import CSRF_HEADER
 
 Json: TypeAlias = "dict[str, Json] | Sequence[Json] | str | int | float | bool | None"
 Object: TypeAlias = dict[str, Json]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Self, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
-from trimtab.core.accounts import Budget, Grant, Limits, Period, Place, Role, Scope, ServiceAccount, User, VirtualKey
+from trimtab.core.accounts import Budget, Entity, Limits, Period, Role, Scope, User
 from trimtab.core.catalog import Tier
 from trimtab.core.errors import MalformedRequest
 from trimtab.core.units import USD, NanoUSD
@@ -60,19 +60,6 @@ def page(rows: Iterable[tuple[str, T]], asked: Paging) -> Page[T]:
     return Page(data=tuple(row for _, row in shown), has_more=more, next_after=shown[-1][0] if more else None)
 
 
-class ErrorBody(Struct, frozen=True):
-    """`code` is stable and for programs. `param` names the field or parameter that is to blame, where one is."""
-
-    code: str
-    message: str
-    hint: str
-    param: str | None
-
-
-class Failure(Struct, frozen=True):
-    error: ErrorBody
-
-
 class AccessScope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which deployments can be reached. Null is no restriction, an empty list admits nothing.
 
@@ -111,21 +98,22 @@ class RateLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @staticmethod
     def of(limits: Limits) -> RateLimits:
-        return RateLimits(
-            requests_per_minute=limits.requests_per_minute,
-            tokens_per_minute=limits.tokens_per_minute,
-            concurrency=limits.concurrency,
-        )
+        return RateLimits(**limits.figures)
 
     def value(self) -> Limits:
-        return Limits(
-            requests_per_minute=self.requests_per_minute,
-            tokens_per_minute=self.tokens_per_minute,
-            concurrency=self.concurrency,
-        )
+        return Limits(**structs.asdict(self))
 
 
-class PlaceView(Struct, frozen=True, kw_only=True, tag="place", tag_field="kind"):
+class View(Struct, frozen=True, kw_only=True):
+    """What is shown of an entity: what it has by the same name, its scope, limits and moments as they stand on the wire."""
+
+    @classmethod
+    def showing(cls, entity: Entity, **beside: object) -> Self:
+        """``beside`` has what the entity itself does not."""
+        return cls(**{name: beside[name] if name in beside else _shown(entity, name) for name in cls.__struct_fields__})
+
+
+class PlaceView(View, frozen=True, kw_only=True, tag="place", tag_field="kind"):
     """An organisation, a team or a project. `barred` says why it takes no requests, and is empty when nothing is against it."""
 
     path: str
@@ -136,20 +124,8 @@ class PlaceView(Struct, frozen=True, kw_only=True, tag="place", tag_field="kind"
     barred: str
     created_at: datetime | None
 
-    @staticmethod
-    def of(place: Place, barred: str = "") -> PlaceView:
-        return PlaceView(
-            path=place.path,
-            name=place.name,
-            scope=AccessScope.of(place.scope),
-            limits=RateLimits.of(place.limits),
-            closed=place.closed,
-            barred=barred,
-            created_at=moment(place.created_ns),
-        )
 
-
-class UserView(Struct, frozen=True, kw_only=True, tag="user", tag_field="kind"):
+class UserView(View, frozen=True, kw_only=True, tag="user", tag_field="kind"):
     """A person. `signed_in`: have they ever, so that their identity is known?"""
 
     id: str
@@ -159,19 +135,8 @@ class UserView(Struct, frozen=True, kw_only=True, tag="user", tag_field="kind"):
     disabled: bool
     created_at: datetime | None
 
-    @staticmethod
-    def of(user: User) -> UserView:
-        return UserView(
-            id=user.id,
-            email=user.email,
-            name=user.name,
-            signed_in=bool(user.subject),
-            disabled=user.disabled,
-            created_at=moment(user.created_ns),
-        )
 
-
-class ServiceAccountView(Struct, frozen=True, kw_only=True, tag="service_account", tag_field="kind"):
+class ServiceAccountView(View, frozen=True, kw_only=True, tag="service_account", tag_field="kind"):
     """A program that acts by its keys, at home in one place."""
 
     id: str
@@ -180,18 +145,8 @@ class ServiceAccountView(Struct, frozen=True, kw_only=True, tag="service_account
     disabled: bool
     created_at: datetime | None
 
-    @staticmethod
-    def of(account: ServiceAccount) -> ServiceAccountView:
-        return ServiceAccountView(
-            id=account.id,
-            place=account.place,
-            name=account.name,
-            disabled=account.disabled,
-            created_at=moment(account.created_ns),
-        )
 
-
-class GrantView(Struct, frozen=True, kw_only=True, tag="grant", tag_field="kind"):
+class GrantView(View, frozen=True, kw_only=True, tag="grant", tag_field="kind"):
     """`holder` has `role` at `place` and below. A holder is written `user:ID`, `service_account:ID` or `key:ID`."""
 
     id: str
@@ -200,12 +155,8 @@ class GrantView(Struct, frozen=True, kw_only=True, tag="grant", tag_field="kind"
     place: str
     created_at: datetime | None
 
-    @staticmethod
-    def of(grant: Grant) -> GrantView:
-        return GrantView(id=grant.id, holder=grant.holder, role=grant.role, place=grant.place, created_at=moment(grant.created_ns))
 
-
-class KeyView(Struct, frozen=True, kw_only=True, tag="key", tag_field="kind"):
+class KeyView(View, frozen=True, kw_only=True, tag="key", tag_field="kind"):
     """A virtual key without the key. `line` is the id of the first of its rotations: budgets and rates go by it."""
 
     id: str
@@ -219,23 +170,8 @@ class KeyView(Struct, frozen=True, kw_only=True, tag="key", tag_field="kind"):
     expires_at: datetime | None
     revoked_at: datetime | None
 
-    @staticmethod
-    def of(key: VirtualKey) -> KeyView:
-        return KeyView(
-            id=key.id,
-            place=key.place,
-            owner=key.owner,
-            name=key.name,
-            scope=AccessScope.of(key.scope),
-            limits=RateLimits.of(key.limits),
-            line=key.line,
-            created_at=moment(key.created_ns),
-            expires_at=moment(key.expires_ns),
-            revoked_at=moment(key.revoked_ns),
-        )
 
-
-class BudgetView(Struct, frozen=True, kw_only=True, tag="budget", tag_field="kind"):
+class BudgetView(View, frozen=True, kw_only=True, tag="budget", tag_field="kind"):
     """What may be spent in a calendar period (UTC) on everything under `of`: `place:PATH`, `key:ID` or `tag:NAME`.
 
     A hard budget refuses what would exceed it, a soft one only tells. `set_at` is the place from which it is changed, or from above; a
@@ -258,20 +194,31 @@ class BudgetView(Struct, frozen=True, kw_only=True, tag="budget", tag_field="kin
 
     @staticmethod
     def of_budget(budget: Budget, seen: Spending | None = None, *, fixed: bool = False) -> BudgetView:
-        return BudgetView(
-            id=budget.id,
-            of=budget.of,
-            period=budget.period,
+        return BudgetView.showing(
+            budget,
             limit_usd=dollars(budget.limit),
-            hard=budget.hard,
-            alerts=budget.alerts,
-            set_at=budget.set_at,
             fixed=fixed,
             spent_usd=None if seen is None else dollars(seen.spent),
             held_usd=None if seen is None else dollars(seen.held),
             left_usd=None if seen is None else dollars(max(0, budget.limit - seen.spent - seen.held)),
-            created_at=moment(budget.created_ns),
         )
+
+
+_TIMES = {"created_at": "created_ns", "expires_at": "expires_ns", "revoked_at": "revoked_ns"}
+
+
+def _shown(entity: Entity, name: str) -> object:
+    if name == "signed_in":
+        return isinstance(entity, User) and entity.subject != ""
+    if name in _TIMES:
+        return moment(getattr(entity, _TIMES[name]))
+    match getattr(entity, name):
+        case Scope() as scope:
+            return AccessScope.of(scope)
+        case Limits() as limits:
+            return RateLimits.of(limits)
+        case value:
+            return value
 
 
 def _sorted(words: frozenset[str] | None) -> tuple[str, ...] | None:

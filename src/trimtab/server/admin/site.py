@@ -12,9 +12,12 @@ from starlette.routing import Route
 from trimtab.server.admin.accounts import BUDGETS, GRANTS, KEYS, PLACES, SERVICE_ACCOUNTS, USERS
 from trimtab.server.admin.insight import INSIGHT
 from trimtab.server.admin.openapi import document
-from trimtab.server.admin.table import Operation, Site, json, routes
+from trimtab.server.admin.table import Operation, routes
 from trimtab.server.admin.usage import USAGE
-from trimtab.server.admin.who import Sessions, Who
+from trimtab.server.admin.who import Who
+from trimtab.server.common.answers import json
+from trimtab.server.common.credentials import Sessions
+from trimtab.server.common.site import Site
 
 OPERATIONS: tuple[Operation, ...] = (
     *INSIGHT,

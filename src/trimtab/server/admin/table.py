@@ -5,7 +5,6 @@ It knows nothing of what an operation does.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from inspect import cleandoc
@@ -18,13 +17,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trimtab.core.errors import BodyTooLarge, MalformedRequest, RequestError, TrimtabError, UnknownRoute
-from trimtab.engine import AccountBook, Gateway
+from trimtab.core.errors import BodyTooLarge, MalformedRequest, TrimtabError, UnknownRoute
 from trimtab.engine.access import Actor, Sight
-from trimtab.server.admin.shapes import ErrorBody, Failure, Nothing
+from trimtab.server.admin.shapes import Nothing
 from trimtab.server.admin.who import Who, csrf_of
-from trimtab.server.doors.door import retry_after
-from trimtab.store import Store
+from trimtab.server.common.answers import json, refused
+from trimtab.server.common.site import Site
 from trimtab.wire.body import read_request
 
 Q = TypeVar("Q", bound=Struct)
@@ -32,14 +30,6 @@ B = TypeVar("B", bound=Struct)
 A = TypeVar("A")
 
 MAX_BODY_BYTES = 1 << 20
-
-
-class Site(Struct, frozen=True):
-    """What operations work on."""
-
-    gateway: Gateway
-    book: AccountBook
-    store: Store
 
 
 class Asked(Struct, Generic[Q, B], frozen=True, kw_only=True):
@@ -152,22 +142,6 @@ async def _answer(rows: Mapping[str, Operation], site: Site, who: Who, request: 
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
     return json(body, row.status)
-
-
-def json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Nothing of this is kept by anybody between us and the client: it may be a key."""
-    return Response(body, status, {"cache-control": "no-store", **(headers or {})}, "application/json")
-
-
-def refused(error: TrimtabError, status: int | None = None) -> Response:
-    """The one shape of an error on the admin side."""
-    param = error.param if isinstance(error, RequestError) else None
-    body = Failure(ErrorBody(code=error.code, message=error.message, hint=error.hint, param=param))
-    status = status or error.status
-    headers = {"www-authenticate": "Bearer"} if status == 401 else {}
-    if (seconds := retry_after(error)) is not None:
-        headers["retry-after"] = str(math.ceil(seconds))
-    return json(msgspec.json.encode(body), status, headers)
 
 
 def not_served(request: Request, allowed: str = "") -> Response:

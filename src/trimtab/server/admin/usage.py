@@ -14,9 +14,17 @@ from trimtab.server.admin.shapes import Moment, Nothing, Paging, dollars, nanose
 from trimtab.server.admin.table import Asked, operation
 from trimtab.store import Dimension, Filter, Totals, UsageRow
 
+_MOST_DIMENSIONS = 4
+
 
 class UsageQuery(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    by: Annotated[tuple[Dimension, ...], Meta(description="What to tell usage apart by; nothing gives the totals alone.")] = ()
+    by: Annotated[
+        tuple[Dimension, ...],
+        Meta(
+            max_length=_MOST_DIMENSIONS,
+            description=f"What to tell usage apart by, at most {_MOST_DIMENSIONS} of them; nothing gives the totals alone.",
+        ),
+    ] = ()
     since: Annotated[Moment | None, Meta(description="Requests that started then or later.")] = None
     until: Annotated[Moment | None, Meta(description="Requests that started before.")] = None
     place: Annotated[str | None, Meta(description="Requests from this place or below.")] = None
@@ -78,7 +86,7 @@ class UsageReport(Struct, frozen=True, kw_only=True):
 
 
 async def usage(asked: Asked[UsageQuery, Nothing]) -> UsageReport:
-    """What was used: requests, tokens and cost."""
+    """What was used: requests, tokens and cost. A report that takes too long is refused; ask it of a shorter time."""
     query = asked.query
     by = tuple(dict.fromkeys(query.by))
     where = asked.sight.usage(
@@ -93,7 +101,9 @@ async def usage(asked: Asked[UsageQuery, Nothing]) -> UsageReport:
         )
     )
     after = None if query.after is None else _read(query.after)
-    rows = [row for row in await asked.site.store.usage(where, by) if after is None or row.keys > after] if by else []
+    store = asked.site.store
+    rows = [row for row in await store.usage(where, by) if after is None or row.keys > after] if by else []
+    whole = await store.usage(where, ())
     shown = rows[: query.limit]
     more = len(rows) > len(shown)
     return UsageReport(
@@ -106,7 +116,7 @@ async def usage(asked: Asked[UsageQuery, Nothing]) -> UsageReport:
             tag=where.tag,
             deployment=where.deployment,
         ),
-        totals=Sums.of(await asked.site.store.totals(where)),
+        totals=Sums.of(whole[0] if whole else UsageRow()),
         data=tuple(
             UsageGroup(by={dimension.value: word for dimension, word in zip(by, row.keys, strict=True)}, sums=Sums.of(row))
             for row in shown

@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import hmac
-from typing import Protocol
 
-from msgspec import Struct
 from starlette.requests import Request
 
 from trimtab.core.errors import Forbidden, Unauthenticated
 from trimtab.engine import AccountBook
 from trimtab.engine.access import Actor
-from trimtab.server.doors.headers import presented_key
+from trimtab.server.common.credentials import CSRF_HEADER, Session, Sessions, is_from_elsewhere, presented_key
 
-CSRF_HEADER = "x-trimtab-csrf"
 _CSRF = "trimtab.csrf"
 _READS = frozenset({"GET", "HEAD"})
-
-
-def is_from_elsewhere(request: Request, origin: str) -> bool:
-    """Does the browser say that a page of another origin asks? One from before these headers says nothing, and a program neither."""
-    sent, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    return sent not in (None, origin) or site not in (None, "same-origin", "none")
 
 
 def csrf_of(request: Request) -> str:
     """What a session's changes need in their header; empty where a key was sent, or before :class:`Who` has looked."""
     return str(request.scope.get(_CSRF, ""))
-
-
-class Session(Struct, frozen=True):
-    """Somebody who has signed in. A page of ours knows ``csrf`` and comes from ``origin``, and a page of anybody else's does not."""
-
-    holder: str
-    csrf: str
-    origin: str
-
-
-class Sessions(Protocol):
-    """Where sign-ins are kept."""
-
-    @property
-    def cookie(self) -> str:
-        """The name of the cookie that carries a session."""
-
-    async def find(self, token: str) -> Session | None:
-        """The session behind the cookie's value, ``None`` when it is none or has ended."""
 
 
 class Who:

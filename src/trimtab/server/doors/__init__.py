@@ -2,7 +2,7 @@
 
 from trimtab.server.doors.completion import Completion
 from trimtab.server.doors.counting import CountTokens
-from trimtab.server.doors.door import Door, House, public_error
+from trimtab.server.doors.door import Door
 from trimtab.server.doors.gemini import GeminiDoor
 from trimtab.server.doors.responses import KeptResponse, ResponsesDoor, Shelf
 
@@ -11,9 +11,7 @@ __all__ = [
     "CountTokens",
     "Door",
     "GeminiDoor",
-    "House",
     "KeptResponse",
     "ResponsesDoor",
     "Shelf",
-    "public_error",
 ]

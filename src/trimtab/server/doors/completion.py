@@ -17,7 +17,9 @@ from trimtab.core.events import Folder
 from trimtab.core.messages import Request
 from trimtab.engine import Caller, ClientGone, Reply
 from trimtab.engine.attempts.patience import Patience
-from trimtab.server.doors.door import DECISION_HEADER, JSON, Asked, Door, Told, length, public_error, start
+from trimtab.engine.whole import whole_answer
+from trimtab.server.common.answers import public_error
+from trimtab.server.doors.door import DECISION_HEADER, JSON, Asked, Door, Told, length, start
 from trimtab.server.doors.headers import protocol_headers
 from trimtab.telemetry import log
 
@@ -109,18 +111,11 @@ class Completion(Door):
 
     async def _whole(self, request: Request, reply: Reply, caller: Caller, send: Send) -> tuple[Message, ...]:
         """Send nothing; return it all, so that head and body leave in one packet."""
-        folder = Folder()
-        body, media = b"", JSON
-        async for frame in reply.frames:
-            if frame.native and frame.is_last and reply.dialect is request.dialect:
-                body, media = frame.native, (b"content-type", reply.content_type.encode("latin-1") or JSON[1])
-            else:
-                folder.add(frame.events)
-        if not body:
-            body = self.codec.encode_response(folder.response(), reply.id)
+        body, media = await whole_answer(request, reply, self.codec)
         if self.keeps:
             await self.complete(request, reply, lambda: body, caller)
-        head = start(200, [media, length(body), *_of_ours(reply)])
+        kind = (b"content-type", media.encode("latin-1")) if media else JSON
+        head = start(200, [kind, length(body), *_of_ours(reply)])
         return head, {"type": "http.response.body", "body": body}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from starlette.types import Receive, Send
 
-from trimtab.server.doors.door import Asked, Door, House, send_json
+from trimtab.server.common.site import Site
+from trimtab.server.doors.door import Asked, Door, send_json
 from trimtab.wire import AnthropicMessages
 
 
 class CountTokens(Door):
-    def __init__(self, house: House, codec: AnthropicMessages) -> None:
-        super().__init__(house, codec)
+    def __init__(self, site: Site, codec: AnthropicMessages) -> None:
+        super().__init__(site, codec)
         self._counts = codec
 
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:

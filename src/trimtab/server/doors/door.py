@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 from starlette.types import Message, Receive, Scope, Send
 
 from trimtab.core.errors import (
-    AttemptsExhausted,
     BodyTooLarge,
-    LedgerError,
-    NoDeployment,
-    Overloaded,
-    ProviderError,
-    RateLimited,
     TrimtabError,
 )
-from trimtab.engine import AccountBook, Caller, ClientGone, Gate, Gateway, exhausted
-from trimtab.server.doors.headers import caller_of, headers_of, presented_key
-from trimtab.telemetry import log
+from trimtab.engine import Caller, ClientGone, exhausted
+from trimtab.server.common.answers import public_error, retry_after
+from trimtab.server.common.credentials import presented_key
+from trimtab.server.common.site import Site
+from trimtab.server.doors.headers import caller_of, headers_of
 from trimtab.wire import ClientCodec, client_status
 
 DECISION_HEADER = b"x-trimtab-decision"
@@ -34,32 +28,26 @@ class Told(Exception):
     """A fault of our own, in the middle of a stream, of which the client has been told."""
 
 
-class House(Struct, frozen=True):
-    """What all doors stand in."""
-
-    gateway: Gateway
-    book: AccountBook
-    gate: Gate
-    max_body_bytes: int
-
-
 class Door:
     """One protocol's way in. A subclass answers."""
 
-    def __init__(self, house: House, codec: ClientCodec) -> None:
-        self.gateway = house.gateway
+    def __init__(self, site: Site, codec: ClientCodec) -> None:
+        self.gateway = site.gateway
         self.codec = codec
-        self._book = house.book
-        self._gate = house.gate
-        self._max_body_bytes = house.max_body_bytes
+        self._book = site.book
+        self._gate = site.gate
+        self._max_body_bytes = site.max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             headers = headers_of(scope["headers"])
             caller = caller_of(self._book.authenticate(presented_key(headers)), headers)
-            async with self._gate.entered(caller.key_id):
+            await self._gate.enter(caller.key_id)
+            try:
                 asked = Asked(body=await self._body(headers, receive), headers=headers, scope=scope, caller=caller)
                 await self.answer(asked, receive, send)
+            finally:
+                self._gate.leave()
         except TrimtabError as error:
             self.gateway.metrics.refused.labels(error.code).inc()
             await self.refuse(error, send)
@@ -110,14 +98,6 @@ class Asked(Struct, frozen=True):
     caller: Caller
 
 
-def public_error(error: Exception) -> TrimtabError:
-    """The error as the client may see it. The text of a fault of our own may quote a request: neither client nor log gets it."""
-    if isinstance(error, TrimtabError):
-        return error
-    log(__name__, "unexpected error", level=logging.ERROR, error=error)
-    return TrimtabError("The gateway failed in a way it did not expect. Its log names the place.")
-
-
 def start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
     return {"type": "http.response.start", "status": status, "headers": headers}
 
@@ -129,14 +109,6 @@ def length(body: bytes) -> tuple[bytes, bytes]:
 async def send_json(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
     await send(start(status, [JSON, length(body), *headers]))
     await send({"type": "http.response.body", "body": body})
-
-
-def retry_after(error: TrimtabError) -> int | None:
-    """Whole seconds: what the upstream said, or a moment where we ourselves are the ones who are busy."""
-    first = error.first if isinstance(error, AttemptsExhausted) else error
-    if isinstance(first, ProviderError | NoDeployment | RateLimited):
-        return None if first.retry_after is None else math.ceil(first.retry_after)
-    return 1 if isinstance(error, Overloaded | LedgerError) else None
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -10,8 +10,9 @@ from starlette.types import Receive, Send
 
 from trimtab.core.errors import UnknownRoute
 from trimtab.core.messages import Dialect, Request
+from trimtab.server.common.site import Site
 from trimtab.server.doors.completion import Completion
-from trimtab.server.doors.door import Asked, Door, House
+from trimtab.server.doors.door import Asked, Door
 from trimtab.wire import CODECS, ClientCodec, GeminiEmbed
 
 _METHODS: Mapping[str, tuple[ClientCodec, bool]] = {
@@ -25,8 +26,8 @@ _METHODS: Mapping[str, tuple[ClientCodec, bool]] = {
 class _Method(Completion):
     """One method of one model."""
 
-    def __init__(self, house: House, codec: ClientCodec, model: str, *, stream: bool) -> None:
-        super().__init__(house, codec)
+    def __init__(self, site: Site, codec: ClientCodec, model: str, *, stream: bool) -> None:
+        super().__init__(site, codec)
         self._model = model
         self._stream_wanted = stream
 
@@ -35,9 +36,9 @@ class _Method(Completion):
 
 
 class GeminiDoor(Door):
-    def __init__(self, house: House) -> None:
-        super().__init__(house, CODECS[Dialect.GEMINI])
-        self._house = house
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, CODECS[Dialect.GEMINI])
+        self._house = site
 
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
         model, _, method = asked.scope["path_params"]["target"].rpartition(":")

@@ -32,14 +32,6 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def presented_key(headers: Mapping[str, str]) -> str | None:
-    """The client's key, in OpenAI's header, Anthropic's, Azure's or Google's."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    return next((headers[name] for name in ("x-api-key", "api-key", "x-goog-api-key") if name in headers), None)
-
-
 def caller_of(holder: Holder, headers: Mapping[str, str]) -> Caller:
     """Who asks, and how. Raises :class:`MalformedRequest` for a header of ours that says nothing we understand."""
     key = holder.key
@@ -50,14 +42,14 @@ def caller_of(holder: Holder, headers: Mapping[str, str]) -> Caller:
         owner=key.owner,
         tags=_tags(headers.get("x-trimtab-tags")),
         scope=None if holder.scope == ANY_SCOPE else holder.scope,
-        chain=((f"key:{key.line}", key.limits), *((f"place:{path}", limits) for path, limits in holder.chain)),
+        chain=holder.chain,
         labels=_classes("x-trimtab-sensitivity", headers.get("x-trimtab-sensitivity", "")),
         lowered=_classes("x-trimtab-lower", headers.get("x-trimtab-lower", "")),
-        latency=_latency(headers.get("x-trimtab-latency", LatencyClass.INTERACTIVE)),
+        latency=_latency(headers.get("x-trimtab-latency")),
         task=_task(headers.get("x-trimtab-task")),
         seconds=_seconds(headers.get("x-trimtab-timeout")),
         trace=_trace(headers.get("traceparent", "")),
-        cache=_cache(headers.get("x-trimtab-cache", CacheUse.NORMAL)),
+        cache=_cache(headers.get("x-trimtab-cache")),
     )
 
 
@@ -76,12 +68,14 @@ def protocol_headers(dialect: Dialect, headers: Mapping[str, str]) -> tuple[tupl
     return tuple(found)
 
 
-def _cache(text: str) -> CacheUse:
+def _cache(text: str | None) -> CacheUse:
+    if text is None:
+        return CacheUse.NORMAL
     try:
         return CacheUse(text.strip().lower())
     except ValueError:
         raise MalformedRequest(
-            f"x-trimtab-cache: {text!r} is no way to use the cache.", hint=f"The ways are {', '.join(CacheUse)}."
+            "x-trimtab-cache: that is no way to use the cache.", hint=f"The ways are {', '.join(CacheUse)}."
         ) from None
 
 
@@ -105,11 +99,13 @@ def _tags(text: str | None) -> tuple[str, ...]:
 
 def _classes(header: str, text: str) -> frozenset[Sensitivity]:
     """A class that we do not know must not be ignored."""
+    if not text:
+        return frozenset()
     try:
         return frozenset(Sensitivity(part.strip().lower()) for part in text.split(",") if part.strip())
     except ValueError:
         raise MalformedRequest(
-            f"{header}: {text!r} names a class that we do not know.", hint=f"The classes are {', '.join(Sensitivity)}."
+            f"{header}: that names a class that we do not know.", hint=f"The classes are {', '.join(Sensitivity)}."
         ) from None
 
 
@@ -134,10 +130,12 @@ def _seconds(text: str | None) -> float | None:
     return seconds
 
 
-def _latency(text: str) -> LatencyClass:
+def _latency(text: str | None) -> LatencyClass:
+    if text is None:
+        return LatencyClass.INTERACTIVE
     try:
         return LatencyClass(text.strip().lower())
     except ValueError:
         raise MalformedRequest(
-            f"x-trimtab-latency: {text!r} is no latency class.", hint=f"The classes are {', '.join(LatencyClass)}."
+            "x-trimtab-latency: that is no latency class.", hint=f"The classes are {', '.join(LatencyClass)}."
         ) from None

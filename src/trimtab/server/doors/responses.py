@@ -15,17 +15,17 @@ from starlette.types import Receive, Send
 
 from trimtab.core.errors import MalformedRequest, NotFound
 from trimtab.core.messages import Dialect, Request
-from trimtab.core.units import Clock
+from trimtab.core.units import DAY_NS, Clock
 from trimtab.core.zones import Sensitivity
 from trimtab.engine import Caller, Reply
+from trimtab.server.common.site import Site
 from trimtab.server.doors.completion import Completion
-from trimtab.server.doors.door import Asked, Door, House, send_json
+from trimtab.server.doors.door import Asked, Door, send_json
 from trimtab.store import Document, Documents
 from trimtab.wire import CODECS
 from trimtab.wire.openai_responses import conversation
 
 _KIND = "response"
-_DAY_NS = 86_400 * 1_000_000_000
 _RESPONSES = CODECS[Dialect.OPENAI_RESPONSES]
 
 
@@ -68,7 +68,7 @@ class Shelf(Struct, frozen=True):
                 place=caller.place,
                 owner=caller.owner,
                 created_ns=now,
-                expires_ns=now + self.days * _DAY_NS,
+                expires_ns=now + self.days * DAY_NS,
                 body=msgspec.json.encode(kept),
             )
         )
@@ -77,8 +77,8 @@ class Shelf(Struct, frozen=True):
 class ResponsesDoor(Completion):
     """``shelf`` is ``None`` where nothing is kept."""
 
-    def __init__(self, house: House, shelf: Shelf | None) -> None:
-        super().__init__(house, _RESPONSES)
+    def __init__(self, site: Site, shelf: Shelf | None) -> None:
+        super().__init__(site, _RESPONSES)
         self._shelf = shelf
 
     @property
@@ -111,8 +111,8 @@ class ResponsesDoor(Completion):
 class KeptResponse(Door):
     """``GET`` and ``DELETE /v1/responses/{id}``."""
 
-    def __init__(self, house: House, shelf: Shelf) -> None:
-        super().__init__(house, _RESPONSES)
+    def __init__(self, site: Site, shelf: Shelf) -> None:
+        super().__init__(site, _RESPONSES)
         self._shelf = shelf
 
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from trimtab.core.errors import TrimtabError
-from trimtab.server.admin.table import refused
+from trimtab.server.common.answers import refused
 
 GUARDED: Mapping[str, str] = {
     "cache-control": "no-store",

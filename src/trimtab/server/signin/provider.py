@@ -23,7 +23,7 @@ from trimtab.core.errors import EgressRefused, SignInRefused, SignInUnavailable
 from trimtab.core.units import Clock
 from trimtab.core.zones import Boundary, Secret, Sensitivity
 from trimtab.net import CredentialError, Egress, NetError, Receiver
-from trimtab.server.signin.kept import Kept
+from trimtab.server.signin.fetched import Fetched
 from trimtab.server.signin.tokens import Claims, JSONWebKeys, NoSuchKey, verified
 
 _NOTHING = frozenset({Sensitivity.PUBLIC})
@@ -98,8 +98,8 @@ class Provider:
         # Whoever may see what is public may see what carries nothing at all.
         self._zone = boundary.outermost[Sensitivity.PUBLIC]
         self._bearer = _Bearer()
-        self._metadata = Kept(self._discover, clock)
-        self._keys = Kept(self._fetch_keys, clock)
+        self._metadata = Fetched(self._discover, clock)
+        self._keys = Fetched(self._fetch_keys, clock)
         egress.receivers.register(Receiver(id="oidc", base_url=config.issuer.rstrip("/"), zone=self._zone))
 
     async def metadata(self) -> Metadata:
@@ -199,8 +199,9 @@ class Provider:
             self._bearer.token.reset(reset)
         if found.sub != claims.sub:  # Core 1.0, section 5.3.2
             raise SignInUnavailable("The sign-in provider's UserInfo endpoint speaks of somebody else.", hint="Sign in again.")
+        # Whoever names the address also has to vouch for it: the ID token's word was about another one, or about none.
         return msgspec.structs.replace(
-            claims, email=found.email, email_verified=found.email_verified, name=claims.name or found.name
+            claims, email=found.email, email_verified=found.email_verified, xms_edov=None, name=claims.name or found.name
         )
 
     def _register(

@@ -17,15 +17,14 @@ import msgspec
 from msgspec import Struct
 
 from trimtab.core.errors import LedgerError
-from trimtab.core.units import Clock
-from trimtab.server.admin.who import Session
+from trimtab.core.units import SECOND_NS, Clock
+from trimtab.server.common.credentials import SESSION_KIND, Session
 from trimtab.store import Document, Documents
 
 ATTEMPT_SECONDS = 600
 """How long somebody may take at the provider."""
 
 _TOUCH_SECONDS = 60.0
-_SECOND = 1_000_000_000
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -60,13 +59,13 @@ class _Attempted(Struct):
     next: str
 
 
-class _Kept(Struct):
+class _Lifetime(Struct):
     ends_ns: int
     seen_ns: int
 
 
 _ATTEMPTED = msgspec.json.Decoder(_Attempted)
-_KEPT = msgspec.json.Decoder(_Kept)
+_LIFETIME = msgspec.json.Decoder(_Lifetime)
 
 
 class Attempts:
@@ -84,7 +83,7 @@ class Attempts:
                 kind="sign_in",
                 id=_attempt_id(browser, attempt.state),
                 created_ns=now_ns,
-                expires_ns=now_ns + ATTEMPT_SECONDS * _SECOND,
+                expires_ns=now_ns + ATTEMPT_SECONDS * SECOND_NS,
                 body=msgspec.json.encode(_Attempted(next)),
             )
         )
@@ -118,14 +117,14 @@ class StoredSessions:
         self._origin = origin
         self._store = store
         self._clock = clock
-        self._lasts_ns = round(lasts * _SECOND)
-        self._idle_ns = round(idle * _SECOND)
+        self._lasts_ns = round(lasts * SECOND_NS)
+        self._idle_ns = round(idle * SECOND_NS)
 
     async def open(self, holder: str) -> str:
         """A new session of ``holder``, ``user:ID``. Its token is for the browser alone."""
         token = new_token()
         now_ns = self._clock.time_ns()
-        await self._store.put_document(self._document(token, holder, now_ns, _Kept(now_ns + self._lasts_ns, now_ns)))
+        await self._store.put_document(self._document(token, holder, now_ns, _Lifetime(now_ns + self._lasts_ns, now_ns)))
         return token
 
     async def find(self, token: str) -> Session | None:
@@ -133,37 +132,37 @@ class StoredSessions:
         if not is_token(token):
             return None
         now_ns = self._clock.time_ns()
-        found = await self._store.document("session", _session_id(token), now_ns=now_ns)
+        found = await self._store.document(SESSION_KIND, _session_id(token), now_ns=now_ns)
         if found is None:
             return None
         try:
-            kept = _KEPT.decode(found.body)
+            life = _LIFETIME.decode(found.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        if now_ns - kept.seen_ns > min(_TOUCH_SECONDS * _SECOND, self._idle_ns / 4):
-            await self._touch(token, found, _Kept(kept.ends_ns, now_ns))
+        if now_ns - life.seen_ns > min(_TOUCH_SECONDS * SECOND_NS, self._idle_ns / 4):
+            await self._touch(token, found, _Lifetime(life.ends_ns, now_ns))
         return Session(found.owner, derived(token, "csrf"), self._origin)
 
     async def close(self, token: str) -> None:
         if is_token(token):
-            await self._store.remove_document("session", _session_id(token))
+            await self._store.remove_document(SESSION_KIND, _session_id(token))
 
-    async def _touch(self, token: str, found: Document, kept: _Kept) -> None:
+    async def _touch(self, token: str, found: Document, life: _Lifetime) -> None:
         """Put back only where it still is what was read: a session that was closed meanwhile stays closed."""
-        touched = self._document(token, found.owner, found.created_ns, kept)
+        touched = self._document(token, found.owner, found.created_ns, life)
         try:
             await self._store.swap_document(touched, found.body)
         except LedgerError:
             return  # a disk that takes nothing for a while signs nobody out
 
-    def _document(self, token: str, holder: str, created_ns: int, kept: _Kept) -> Document:
+    def _document(self, token: str, holder: str, created_ns: int, life: _Lifetime) -> Document:
         return Document(
-            kind="session",
+            kind=SESSION_KIND,
             id=_session_id(token),
             owner=holder,
             created_ns=created_ns,
-            expires_ns=min(kept.ends_ns, kept.seen_ns + self._idle_ns),
-            body=msgspec.json.encode(kept),
+            expires_ns=min(life.ends_ns, life.seen_ns + self._idle_ns),
+            body=msgspec.json.encode(life),
         )
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlencode
 
 import msgspec
@@ -22,8 +24,8 @@ from trimtab.core.accounts import ROOT, Limits, Role, User, holder_of
 from trimtab.core.errors import Forbidden, RateLimited, SignInRefused, SignInUnavailable, TrimtabError
 from trimtab.core.units import Clock
 from trimtab.engine import AccountBook, Rates
-from trimtab.server.admin.table import json
-from trimtab.server.admin.who import CSRF_HEADER, is_from_elsewhere
+from trimtab.server.common.answers import json
+from trimtab.server.common.credentials import CSRF_HEADER, is_from_elsewhere
 from trimtab.server.signin.cookies import Cookies, local_path
 from trimtab.server.signin.pages import GUARDED, page, told, wants_page
 from trimtab.server.signin.provider import Provider
@@ -33,7 +35,12 @@ from trimtab.store import Documents
 from trimtab.telemetry import log
 
 PER_MINUTE = 600
-"""Sign-ins that may be begun: each leaves a line in the store for ten minutes, and nobody is known yet."""
+"""Sign-ins that may be begun from one address: each leaves a line in the store for ten minutes, and nobody is known yet. Behind a proxy
+everybody has the proxy's address."""
+
+ALTOGETHER_PER_MINUTE = 6_000
+_SLOTS = 4_096
+"""Addresses share this many counts, so that there is an end to them."""
 
 _MOST_ADMINS = 3
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -71,7 +78,7 @@ class SignIn:
         metadata = await self._provider.metadata()
         held = request.cookies.get(self._cookies.attempt)
         browser = held if held is not None and is_token(held) else new_token()
-        attempt = await self._begin(browser, target)
+        attempt = await self._begin(request, browser, target)
         asked = {
             "response_type": "code",
             "client_id": self._config.client_id,
@@ -127,13 +134,17 @@ class SignIn:
             log(__name__, "signed out", holder=session.holder)
         return await self._signed_out(request)
 
-    async def _begin(self, browser: str, target: str) -> Attempt:
+    async def _begin(self, request: Request, browser: str, target: str) -> Attempt:
+        chain = [
+            (f"address:{_slot(request)}", Limits(requests_per_minute=PER_MINUTE)),
+            ("everybody", Limits(requests_per_minute=ALTOGETHER_PER_MINUTE)),
+        ]
         try:
-            async with self._rates.entered([("sign-in", Limits(requests_per_minute=PER_MINUTE))], 0):
+            async with self._rates.entered(chain, 0):
                 return await self._attempts.begin(browser, target)
         except RateLimited as error:
             raise RateLimited(
-                f"More than {PER_MINUTE} sign-ins a minute are begun here.",
+                "Too many sign-ins are begun here just now.",
                 retry_after=error.retry_after,
                 hint="Try again in a moment.",
             ) from None
@@ -223,6 +234,16 @@ def _declined(code: str) -> SignInRefused | SignInUnavailable:
         f"The sign-in provider gave no code{f' ({known})' if known else ''}.",
         hint="Sign in again. Whoever runs the gateway: check [oidc] and how this gateway is registered at the provider.",
     )
+
+
+def _slot(request: Request) -> int:
+    """Which count the peer's address belongs to. Whoever has an IPv6 address has the whole /64 around it."""
+    host = request.client.host if request.client is not None else ""
+    with suppress(ValueError):
+        address = ip_address(host)
+        if isinstance(address, IPv6Address):
+            host = str(address.ipv4_mapped or int(address) >> 64)
+    return hash(host) % _SLOTS
 
 
 def _with_query(url: str, query: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ import jwt
 import msgspec
 from msgspec import Struct
 
+from trimtab.core.accounts import fault_of_address
 from trimtab.core.errors import SignInRefused
 
 LEEWAY = 60.0
@@ -20,7 +21,6 @@ LEEWAY = 60.0
 
 _KEY_TYPES: Mapping[str, str] = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 _LONGEST_SUBJECT = 255
-_LONGEST_EMAIL = 254
 _AGAIN = "Sign in again."
 _OPERATOR = "Whoever runs the gateway: check [oidc] and how this gateway is registered at the provider."
 
@@ -53,9 +53,7 @@ class Claims(Struct, frozen=True, kw_only=True):
         vouched = self.email_verified in (True, "true")
         if self.email_verified is None:
             vouched = self.xms_edov in (True, "1", "true")
-        local, _, domain = self.email.rpartition("@")
-        whole = local and domain and len(self.email) <= _LONGEST_EMAIL and self.email.isprintable() and " " not in self.email
-        return self.email if vouched and whole else ""
+        return self.email if vouched and fault_of_address(self.email) is None else ""
 
 
 def verified(token: str, keys: JSONWebKeys, *, issuer: str, client_id: str, nonce: str) -> Claims:

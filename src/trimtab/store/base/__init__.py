@@ -2,14 +2,14 @@
 
 from typing import Protocol
 
-from trimtab.store.base.accounts import Accounts, Keys, StoredKey
+from trimtab.store.base.accounts import Accounts
 from trimtab.store.base.budgets import Budgets, HoldLine, Spending, SpendLine
 from trimtab.store.base.documents import Document, Documents
 from trimtab.store.base.ledger import Filter, Ledger, Statistics, Totals, VerifyReport
 from trimtab.store.base.usage import Dimension, UsageRow
 
 
-class Store(Ledger, Accounts, Budgets, Documents, Keys, Protocol):
+class Store(Ledger, Accounts, Budgets, Documents, Protocol):
     """What one backend offers as a whole."""
 
 
@@ -21,13 +21,11 @@ __all__ = [
     "Documents",
     "Filter",
     "HoldLine",
-    "Keys",
     "Ledger",
     "SpendLine",
     "Spending",
     "Statistics",
     "Store",
-    "StoredKey",
     "Totals",
     "UsageRow",
     "VerifyReport",

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from msgspec import Struct
-
 from trimtab.core.accounts import Change, Entity
 
 
@@ -31,17 +29,3 @@ class Accounts(Protocol):
 
     def changes(self, *, after: str = "", limit: int = 1000) -> AsyncIterator[Change]:
         """The audit: at most ``limit`` changes in order of id, from the first id greater than ``after``."""
-
-
-class StoredKey(Struct, frozen=True):
-    """A virtual key as kept: its SHA-256 digest, never itself."""
-
-    id: str
-    digest: bytes
-    created_ns: int
-
-
-class Keys(Protocol):
-    async def add_key(self, key: StoredKey) -> None: ...
-
-    async def keys(self) -> tuple[StoredKey, ...]: ...

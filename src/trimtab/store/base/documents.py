@@ -49,5 +49,8 @@ class Documents(Protocol):
     async def remove_document(self, kind: str, id: str) -> bool:
         """Was it there?"""
 
+    async def remove_documents(self, kind: str, *, owner: str) -> int:
+        """Remove all of a kind that ``owner`` has, and tell how many."""
+
     async def expire_documents(self, now_ns: int) -> int:
         """Remove what has expired, and tell how many."""

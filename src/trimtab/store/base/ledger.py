@@ -97,7 +97,10 @@ class Ledger(Protocol):
     async def totals(self, where: Filter) -> Totals: ...
 
     async def usage(self, where: Filter, by: tuple[Dimension, ...]) -> tuple[UsageRow, ...]:
-        """The totals, told apart; in order of the keys, and only what there is."""
+        """The totals, told apart; in order of the keys, and only what there is. Without a dimension one row, or none.
+
+        Raises :class:`trimtab.core.errors.ReportTooLarge` where a backend that others wait for would be busy with it for too long.
+        """
 
     async def unsettled(self, before_ns: int) -> tuple[str, ...]:
         """The ids of intents older than ``before_ns`` without an outcome, in order: under way, or left by a crash."""

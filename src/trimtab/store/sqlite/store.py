@@ -1,7 +1,8 @@
 """The SQLite store as its users see it: WAL, one writer thread for each process, any number of processes.
 
 Writes go through ``writer``; each question is asked on a read-only connection of its own, in a worker thread, so the event loop never
-waits for the disk and no reader for another. All SQL is constant text; values travel as parameters.
+waits for the disk and no reader for another. Reports have worker threads of their own. All SQL is constant text; values travel as
+parameters.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from trimtab.store.base import (
     Spending,
     SpendLine,
     Statistics,
-    StoredKey,
     Totals,
     UsageRow,
     VerifyReport,
@@ -35,12 +35,13 @@ from trimtab.store.sqlite import audit
 from trimtab.store.sqlite.connection import Sync, configure_writer, connect_reader, connect_writer, explain
 from trimtab.store.sqlite.migrations import migrate, pending
 from trimtab.store.sqlite.reads import accounts, budgets, documents, records, usage
+from trimtab.store.sqlite.reports import SECONDS, Reports
 from trimtab.store.sqlite.writer import Writer
 from trimtab.store.sqlite.writes.accounts import changing
 from trimtab.store.sqlite.writes.budgets import claiming, reserving, settling
-from trimtab.store.sqlite.writes.documents import expiring, putting, removing, swapping
+from trimtab.store.sqlite.writes.documents import expiring, putting, removing, removing_owned, swapping
 from trimtab.store.sqlite.writes.group import Prepare, fail
-from trimtab.store.sqlite.writes.log import adding_key, appending
+from trimtab.store.sqlite.writes.log import appending
 
 MAX_WAITING = 10_000
 """Rows that may wait for the disk; at a few kilobytes each some tens of megabytes."""
@@ -56,6 +57,7 @@ class SQLiteStore:
         self._path = path
         self._writer = writer
         self._now_ns = now_ns
+        self._reports = Reports(path, None if writer is None else SECONDS)
 
     @classmethod
     async def open(
@@ -84,14 +86,12 @@ class SQLiteStore:
         return cls(place, Writer(db, place, writer, max_waiting, now_ns), now_ns)
 
     async def aclose(self) -> None:
+        self._reports.close()
         if self._writer is not None:
             await self._writer.aclose()
 
     def append(self, row: Row) -> asyncio.Future[None]:
         return self._submit(partial(appending, row), rows=1, patient=isinstance(row, Intent))
-
-    async def add_key(self, key: StoredKey) -> None:
-        await self._submit(partial(adding_key, key), rows=1)
 
     def _submit(self, prepare: Prepare[_T], *, rows: int = 0, patient: bool = False) -> asyncio.Future[_T]:
         if self._writer is not None:
@@ -127,16 +127,13 @@ class SQLiteStore:
         return await self._answer(lambda db: records.totals(db, where))
 
     async def usage(self, where: Filter, by: tuple[Dimension, ...]) -> tuple[UsageRow, ...]:
-        return await self._answer(lambda db: usage.usage(db, where, by))
+        return await self._reports.answer(lambda db: usage.usage(db, where, by))
 
     async def unsettled(self, before_ns: int) -> tuple[str, ...]:
         return await self._answer(lambda db: records.unsettled(db, before_ns))
 
     async def verify(self) -> VerifyReport:
         return await self._answer(audit.verify)
-
-    async def keys(self) -> tuple[StoredKey, ...]:
-        return await self._answer(accounts.keys)
 
     async def change(self, *changes: Change) -> int:
         if not changes:
@@ -189,6 +186,9 @@ class SQLiteStore:
 
     async def remove_document(self, kind: str, id: str) -> bool:
         return await self._submit(partial(removing, kind, id))
+
+    async def remove_documents(self, kind: str, *, owner: str) -> int:
+        return await self._submit(partial(removing_owned, kind, owner))
 
     async def expire_documents(self, now_ns: int) -> int:
         return await self._submit(partial(expiring, now_ns))

@@ -10,26 +10,14 @@ import msgspec
 from msgspec import Raw, Struct
 
 from trimtab.core.errors import TrimtabError
-from trimtab.core.events import (
-    Ended,
-    Event,
-    Finished,
-    Frame,
-    ReasoningDelta,
-    RefusalDelta,
-    Started,
-    TextDelta,
-    ToolCallDelta,
-    UsageReported,
-    merge_usage,
-)
-from trimtab.core.messages import FinishReason, Part, Reasoning, Refusal, Request, Response, Text, ToolCall
+from trimtab.core.events import ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from trimtab.core.messages import Dialect, FinishReason, Part, Reasoning, Refusal, Request, Response, Text, ToolCall
 from trimtab.core.units import Usage
-from trimtab.wire.body import tool_id
+from trimtab.wire.body import Json, tool_id
+from trimtab.wire.common.blocks import BlockEncoder, Content
+from trimtab.wire.common.signatures import seal
 from trimtab.wire.faults import describe
 from trimtab.wire.sse import encode_event
-
-Json = dict[str, object]
 
 _STOP = {
     FinishReason.STOP: "end_turn",
@@ -103,151 +91,66 @@ class _BlockDelta(Struct, tag="content_block_delta"):
     delta: _Delta
 
 
-_Key = tuple[str, int]
-_Content = TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta
-
-
-def _key(event: _Content) -> _Key:
-    match event:
-        case TextDelta(block=block):
-            return "text", block
-        case RefusalDelta():
-            return "refusal", 0
-        case ReasoningDelta(block=block):
-            return "thinking", block
-        case ToolCallDelta(index=index):
-            return "tool_use", index
-
-
-class MessagesStreamEncoder:
-    """Writes the protocol's sequence, whatever order the events come in.
-
-    Blocks cannot interleave here, and a tool call's block cannot be opened again. So while one is open, the pieces of every other block
-    are held back until the upstream says that the choice is finished.
-    """
-
+class MessagesStreamEncoder(BlockEncoder):
     def __init__(self, request: Request, decision_id: str) -> None:
-        self._id = decision_id
-        self._model = request.model
-        self._usage = Usage()
-        self._is_started = False
-        self._open: _Key | None = None
+        super().__init__(request, decision_id)
         self._index = -1
-        self._held: dict[_Key, list[_Content]] = {}
         self._has_calls = False
-        self._finish: Finished | None = None
-        self._has_forwarded = False
-
-    def encode(self, frame: Frame, *, same_dialect: bool) -> bytes:
-        if not same_dialect or not (frame.native or self._has_forwarded):
-            return b"".join(piece for event in frame.events for piece in self._translate(event))
-        self._has_forwarded = True
-        return frame.native or (_write("message_stop", {}) if frame.is_last else b"")
+        self._unsealed: ReasoningDelta | None = None
+        """The open block's thinking, where another's is under way that its signature is still to come for."""
 
     def error(self, error: TrimtabError) -> bytes:
         return encode_event(encode_error(error), "error")
 
-    def _translate(self, event: Event) -> list[bytes]:
-        match event:
-            case TextDelta() | RefusalDelta() | ReasoningDelta() | ToolCallDelta():
-                return self._say(event) if event.choice == 0 else []
-            case Finished(choice=0):
-                self._finish = event
-                return self._release()
-            case Started():
-                self._id = event.id or self._id
-                self._model = event.model or self._model
-                return []
-            case UsageReported(usage=usage):
-                self._usage = merge_usage(self._usage, usage)
-                return []
-            case Ended():
-                return self._end()
-            case _:
-                return []
+    def begin(self) -> list[bytes]:
+        so_far = msgspec.structs.replace(self.usage, output=None, reasoning=None)
+        return [_write("message_start", {"message": _message(self.id, self.model, [], None, None, so_far)})]
 
-    def _start(self) -> list[bytes]:
-        if self._is_started:
-            return []
-        self._is_started = True
-        so_far = msgspec.structs.replace(self._usage, output=None, reasoning=None)
-        message = _message(self._id, self._model, [], None, None, so_far)
-        return [_write("message_start", {"message": message})]
-
-    def _say(self, event: _Content) -> list[bytes]:
-        key = _key(event)
-        if self._open is not None and self._open[0] == "tool_use" and key != self._open:
-            self._held.setdefault(key, []).append(event)
-            return []
-        out = self._start()
-        if key != self._open:
-            out += self._close()
-            out += self._begin(key, event)
-        out += self._deltas(event)
-        return out
-
-    def _begin(self, key: _Key, event: _Content) -> list[bytes]:
-        self._open = key
+    def begin_block(self, event: Content) -> bytes:
         self._index += 1
         block: Json
         match event:
-            case ReasoningDelta(redacted=str(data)):
+            case ReasoningDelta(redacted=str(data), signer=Dialect.ANTHROPIC):
                 block = {"type": "redacted_thinking", "data": data}
             case ReasoningDelta():
+                self._unsealed = None if event.signer is Dialect.ANTHROPIC else event
                 block = {"type": "thinking", "thinking": "", "signature": ""}
             case ToolCallDelta():
                 self._has_calls = True
                 block = {"type": "tool_use", "id": tool_id(event.id or ""), "name": event.name or "", "input": {}}
             case _:
                 block = {"type": "text", "text": ""}
-        return [_write("content_block_start", {"index": self._index, "content_block": block})]
+        return _write("content_block_start", {"index": self._index, "content_block": block})
 
-    def _deltas(self, event: _Content) -> list[bytes]:
+    def pieces(self, event: Content) -> list[bytes]:
         deltas: list[_Delta] = []
         match event:
             case TextDelta(text=text) | RefusalDelta(text=text) if text:
                 deltas.append(_TextDelta(text))
-            case ReasoningDelta(text=text, signature=signature):
+            case ReasoningDelta(text=text):
                 if text:
                     deltas.append(_ThinkingDelta(text))
-                if signature is not None:
-                    deltas.append(_SignatureDelta(signature))
+                if event.signature or (event.redacted and self._unsealed):
+                    self._unsealed = None
+                    deltas.append(_SignatureDelta(seal(event, Dialect.ANTHROPIC) or ""))
             case ToolCallDelta(arguments=arguments) if arguments:
                 deltas.append(_InputDelta(arguments))
             case _:
                 pass
-        return [encode_event(_ENCODER.encode(_BlockDelta(self._index, delta)), "content_block_delta") for delta in deltas]
+        return [self._delta(delta) for delta in deltas]
 
-    def _close(self) -> list[bytes]:
-        if self._open is None:
-            return []
-        self._open = None
-        return [_write("content_block_stop", {"index": self._index})]
+    def _delta(self, delta: _Delta) -> bytes:
+        return encode_event(_ENCODER.encode(_BlockDelta(self._index, delta)), "content_block_delta")
 
-    def _release(self) -> list[bytes]:
-        """Close the open block and write out, one after the other, the blocks that were held back."""
-        out = self._close()
-        held, self._held = self._held, {}
-        for key, events in held.items():
-            first = next((event for event in events if isinstance(event, ToolCallDelta) and event.id), events[0])
-            out += self._begin(key, first)
-            for event in events:
-                out += self._deltas(event)
-            out += self._close()
-        return out
+    def end_block(self, *, is_call: bool) -> list[bytes]:
+        thought, self._unsealed = self._unsealed, None
+        signed = [] if thought is None else [self._delta(_SignatureDelta(seal(thought, Dialect.ANTHROPIC) or ""))]
+        return [*signed, _write("content_block_stop", {"index": self._index})]
 
-    def _end(self) -> list[bytes]:
-        finish = self._finish or Finished(FinishReason.STOP)
-        delta = {
-            "stop_reason": _stop_reason(finish.reason, finish.stop_sequence, self._has_calls),
-            "stop_sequence": finish.stop_sequence,
-        }
-        return [
-            *self._start(),
-            *self._release(),
-            _write("message_delta", {"delta": delta, "usage": _usage(self._usage)}),
-            _write("message_stop", {}),
-        ]
+    def end(self) -> list[bytes]:
+        sequence = self.finish.stop_sequence
+        delta = {"stop_reason": _stop_reason(self.finish.reason, sequence, self._has_calls), "stop_sequence": sequence}
+        return [_write("message_delta", {"delta": delta, "usage": _usage(self.usage)}), _write("message_stop", {})]
 
 
 def _write(kind: str, fields: Json) -> bytes:
@@ -271,10 +174,10 @@ def _block(part: Part) -> Json | None:
     match part:
         case Text(text=text) | Refusal(text=text):
             return {"type": "text", "text": text}
-        case Reasoning(redacted=str(data)):
+        case Reasoning(redacted=str(data), signer=Dialect.ANTHROPIC):
             return {"type": "redacted_thinking", "data": data}
-        case Reasoning(text=text, signature=signature):
-            return {"type": "thinking", "thinking": text, "signature": signature or ""}
+        case Reasoning(text=text):
+            return {"type": "thinking", "thinking": text, "signature": seal(part, Dialect.ANTHROPIC) or ""}
         case ToolCall():
             return {"type": "tool_use", "id": tool_id(part.id), "name": part.name, "input": _input(part.arguments)}
         case _:

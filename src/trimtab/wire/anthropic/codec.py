@@ -7,12 +7,9 @@ from typing import Literal
 import msgspec
 from msgspec import Raw
 
-from trimtab.core.errors import TrimtabError
-from trimtab.core.events import Frame
-from trimtab.core.messages import Dialect, Request, Response
+from trimtab.core.messages import Dialect, Request
 from trimtab.wire.anthropic import client, request, translate, upstream
-from trimtab.wire.body import as_raw, with_model
-from trimtab.wire.codec import StreamDecoder, StreamEncoder, UpstreamError
+from trimtab.wire.body import as_raw, with_model, without
 from trimtab.wire.faults import read_error
 
 Cloud = Literal["bedrock", "vertex"]
@@ -28,12 +25,16 @@ class AnthropicMessages:
     """
 
     dialect = Dialect.ANTHROPIC
+    decode_request = staticmethod(request.decode_request)
+    stream_decoder = staticmethod(upstream.MessagesStreamDecoder)
+    decode_response = staticmethod(upstream.decode_response)
+    decode_error = staticmethod(read_error)
+    stream_encoder = staticmethod(client.MessagesStreamEncoder)
+    encode_response = staticmethod(client.encode_response)
+    encode_error = staticmethod(client.encode_error)
 
     def __init__(self, cloud: Cloud | None = None) -> None:
         self._cloud = cloud
-
-    def decode_request(self, body: bytes) -> Request:
-        return request.decode_request(body)
 
     def decode_count_request(self, body: bytes) -> Request:
         """The body of ``/v1/messages/count_tokens``: a request without ``max_tokens``. Raises :class:`MalformedRequest`."""
@@ -46,7 +47,8 @@ class AnthropicMessages:
         """``want_usage`` changes nothing: this protocol always reports usage."""
         if not request.native:
             return self.encode_request(request, model)[0]
-        fields = with_model(request.native, model)
+        native = without(request.native, request.foreign) if request.foreign else request.native
+        fields = with_model(native, model)
         return msgspec.json.encode(fields if self._cloud is None else _behind(self._cloud, fields, request))
 
     def encode_request(self, request: Request, model: str) -> tuple[bytes, tuple[str, ...]]:
@@ -54,24 +56,6 @@ class AnthropicMessages:
         if self._cloud is not None:
             body = msgspec.json.encode(_behind(self._cloud, with_model(body, model), request))
         return body, lost
-
-    def stream_decoder(self) -> StreamDecoder:
-        return upstream.MessagesStreamDecoder()
-
-    def decode_response(self, body: bytes) -> Frame:
-        return upstream.decode_response(body)
-
-    def stream_encoder(self, request: Request, decision_id: str) -> StreamEncoder:
-        return client.MessagesStreamEncoder(request, decision_id)
-
-    def encode_response(self, response: Response, decision_id: str) -> bytes:
-        return client.encode_response(response, decision_id)
-
-    def encode_error(self, error: TrimtabError) -> bytes:
-        return client.encode_error(error)
-
-    def decode_error(self, body: bytes) -> UpstreamError:
-        return read_error(body)
 
 
 def _behind(cloud: Cloud, fields: dict[str, Raw], request: Request) -> dict[str, Raw]:

@@ -25,11 +25,11 @@ from trimtab.core.messages import (
     ToolResult,
 )
 from trimtab.wire.anthropic import shapes
-from trimtab.wire.body import extras_of, given, json_text, read_fields, read_request, refuse
+from trimtab.wire.body import extras_of, given, json_text, kind_of, read_fields, read_request, refuse, strange
+from trimtab.wire.common.signatures import unseal
 
 _REQUEST = Decoder(shapes.MessagesRequest)
 _BLOCK: Decoder[shapes.Block] = Decoder(shapes.Block)
-_KIND = Decoder(shapes.Kind)
 _SOURCE_KIND = Decoder(shapes.SourceKind)
 _TOOL_KIND = Decoder(shapes.ToolKind)
 _TOOL = Decoder(shapes.CustomTool)
@@ -81,6 +81,7 @@ def decode_request(body: bytes, *, to_count: bool = False) -> Request:
         user=wire.metadata.user_id if wire.metadata else None,
         native=body,
         extras=tuple(dict.fromkeys(extras)),
+        foreign=tuple(parts.foreign),
     )
 
 
@@ -150,6 +151,7 @@ class _Parts:
 
     def __init__(self, extras: list[str]) -> None:
         self._extras = extras
+        self.foreign: list[str] = []
 
     def content(self, content: str | list[Raw] | None, at: str) -> tuple[Part, ...]:
         if isinstance(content, str):
@@ -176,18 +178,22 @@ class _Parts:
             case shapes.ToolResultBlock():
                 return self._tool_result(wire, raw, at)
             case shapes.ThinkingBlock(thinking=text, signature=signature):
-                return Reasoning(text=text, signature=signature)
+                return self._thought(Reasoning(text, signature, signer=Dialect.ANTHROPIC), at)
             case shapes.RedactedThinkingBlock(data=data):
-                return Reasoning(redacted=data)
+                return self._thought(Reasoning(redacted=data, signer=Dialect.ANTHROPIC), at)
+
+    def _thought(self, thought: Reasoning, at: str) -> Reasoning:
+        thought = unseal(thought)
+        if thought.signer is not Dialect.ANTHROPIC:
+            self.foreign.append(at)
+        return thought
 
     def _strange(self, raw: Raw, at: str) -> Opaque:
         """A block of an unknown kind, or with a source of an unknown kind, is kept whole; a known one that does not fit is refused."""
-        kind = read_request(_KIND, raw, at).type
-        if kind in shapes.KNOWN_BLOCKS:
-            if kind in ("image", "document") and read_request(_SOURCE_KIND, raw, at).source.type not in ("base64", "url", "text"):
-                return Opaque(kind, raw)
-            read_request(_BLOCK, raw, at)
-        return Opaque(kind, raw)
+        kind = kind_of(raw, at)
+        if kind in ("image", "document") and read_request(_SOURCE_KIND, raw, at).source.type not in ("base64", "url", "text"):
+            return Opaque(kind, raw)
+        return strange(raw, at, _BLOCK, shapes.KNOWN_BLOCKS)
 
     def _note(self, at: str, **fields: Raw) -> None:
         self._extras += [f"{at}.{name}" for name, raw in fields.items() if given(raw)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from trimtab.wire.body import ABSENT, Count
+from trimtab.wire.body import ABSENT, Count, Kind
 
 
 class CacheControl(Struct):
@@ -70,10 +70,6 @@ class RedactedThinkingBlock(Struct, tag="redacted_thinking"):
 Block = TextBlock | ImageBlock | DocumentBlock | ToolUseBlock | ToolResultBlock | ThinkingBlock | RedactedThinkingBlock
 
 KNOWN_BLOCKS = frozenset({"text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking"})
-
-
-class Kind(Struct):
-    type: str
 
 
 class SourceKind(Struct):

@@ -26,15 +26,14 @@ from trimtab.core.messages import (
     ToolCall,
     ToolResult,
 )
-from trimtab.wire.body import Losses, arguments_object, message_paths, tool_id
+from trimtab.wire.body import Json, Losses, tool_id
+from trimtab.wire.common.signatures import is_for
+from trimtab.wire.common.translation import NO_PARAMETERS, Wire, arguments_or_text, split_system
 
 DEFAULT_MAX_TOKENS = 4096
 
-Json = dict[str, object]
-Block = Json | Raw
 
 _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
-_NO_PARAMETERS: Json = {"type": "object", "properties": {}}
 
 
 def encode_request(request: Request, model: str) -> tuple[bytes, tuple[str, ...]]:
@@ -53,7 +52,7 @@ class _Translation:
         request = self._request
         limit = request.sampling.max_tokens
         body: Json = {"model": model, "max_tokens": DEFAULT_MAX_TOKENS if limit is None else limit}
-        system, turns = self._split_system()
+        system, turns = split_system(request, self._losses, self._prompt, anywhere=self._own)
         if system:
             body["system"] = _content(system)
         body["messages"] = self._turns(turns)
@@ -70,31 +69,14 @@ class _Translation:
 
     # -- messages
 
-    def _split_system(self) -> tuple[list[Block], list[tuple[str, Message]]]:
-        """System messages, which another protocol allows anywhere, go to the front; one that was not there is named."""
-        system: list[Block] = []
-        turns: list[tuple[str, Message]] = []
-        for message, at in zip(self._request.messages, message_paths(self._request), strict=True):
-            if message.role != "system" or (self._own and turns):
-                turns.append((at, message))
-                continue
-            if turns:
-                self._losses.add(f"{at}.role")
-            where = at if at == "system" else f"{at}.content"
-            if message.name is not None:
-                self._losses.add(f"{at}.name")
-            for number, part in enumerate(message.parts):
-                if isinstance(part, Text):
-                    system += [_text(part)] if part.text else []
-                else:
-                    self._losses.add(f"{where}.{number}")
-        return system, turns
+    def _prompt(self, part: Part, at: str) -> list[Wire] | None:
+        if not isinstance(part, Text):
+            return None
+        return [_text(part)] if part.text else []
 
     def _turns(self, messages: list[tuple[str, Message]]) -> list[Json]:
-        turns: list[tuple[str, list[Block]]] = []
+        turns: list[tuple[str, list[Wire]]] = []
         for at, message in messages:
-            if message.name is not None:
-                self._losses.add(f"{at}.name")
             role = "user" if message.role == "tool" else message.role
             blocks = [
                 block
@@ -109,7 +91,7 @@ class _Translation:
                 turns.append((role, blocks))
         return [{"role": role, "content": _content(blocks)} for role, blocks in turns]
 
-    def _block(self, part: Part, at: str) -> Block | None:
+    def _block(self, part: Part, at: str) -> Wire | None:
         match part:
             case Text():
                 # The protocol refuses an empty text block.
@@ -124,7 +106,7 @@ class _Translation:
                 return self._image(part, at)
             case Document():
                 return self._document(part, at)
-            case Reasoning() if self._own:
+            case Reasoning() if is_for(part, Dialect.ANTHROPIC, own=self._own):
                 return _reasoning(part)
             case Opaque(raw=raw) if self._own:
                 return raw
@@ -132,19 +114,16 @@ class _Translation:
                 self._losses.add(at)
                 return None
 
-    def _tool_use(self, call: ToolCall, at: str) -> Block:
-        block: Json = {"type": "tool_use", "id": tool_id(call.id), "name": call.name, "input": self._arguments(call, at)}
+    def _tool_use(self, call: ToolCall, at: str) -> Wire:
+        block: Json = {
+            "type": "tool_use",
+            "id": tool_id(call.id),
+            "name": call.name,
+            "input": arguments_or_text(call, at, self._losses),
+        }
         return _cached(block, call.cache)
 
-    def _arguments(self, call: ToolCall, at: str) -> object:
-        """The arguments as the object that the protocol wants; text that is none goes along as one string, and is named."""
-        found = arguments_object(call.arguments)
-        if found is None:
-            self._losses.add(f"{at}.arguments")
-            return {"arguments": call.arguments}
-        return found
-
-    def _tool_result(self, result: ToolResult, at: str) -> Block:
+    def _tool_result(self, result: ToolResult, at: str) -> Wire:
         block: Json = {"type": "tool_result", "tool_use_id": tool_id(result.id)}
         inner = [
             wire for number, part in enumerate(result.parts) if (wire := self._block(part, f"{at}.content.{number}")) is not None
@@ -155,7 +134,7 @@ class _Translation:
             block["is_error"] = True
         return _cached(block, result.cache)
 
-    def _image(self, image: Image, at: str) -> Block:
+    def _image(self, image: Image, at: str) -> Wire:
         if image.detail not in (None, "auto"):
             self._losses.add(f"{at}.image_url.detail")
         if image.data is not None:
@@ -164,7 +143,7 @@ class _Translation:
             source = {"type": "url", "url": image.url or ""}
         return _cached({"type": "image", "source": source}, image.cache)
 
-    def _document(self, document: Document, at: str) -> Block | None:
+    def _document(self, document: Document, at: str) -> Wire | None:
         source: Json
         if document.data is not None:
             source = {"type": "base64", "media_type": document.media_type or "application/pdf", "data": document.data}
@@ -184,7 +163,7 @@ class _Translation:
 
     def _tools(self, body: Json) -> None:
         request = self._request
-        tools: list[Block] = []
+        tools: list[Wire] = []
         for number, tool in enumerate(request.tools):
             if tool.builtin is None:
                 tools.append(_tool(tool))
@@ -271,7 +250,7 @@ def _reasoning(part: Reasoning) -> Json:
 
 
 def _tool(tool: Tool) -> Json:
-    schema: object = _NO_PARAMETERS if tool.parameters is None else tool.parameters
+    schema: object = NO_PARAMETERS if tool.parameters is None else tool.parameters
     block: Json = {"name": tool.name, "input_schema": schema}
     if tool.description is not None:
         block["description"] = tool.description
@@ -280,7 +259,7 @@ def _tool(tool: Tool) -> Json:
     return _cached(block, tool.cache)
 
 
-def _content(blocks: list[Block]) -> object:
+def _content(blocks: list[Wire]) -> object:
     """A string where that says the same."""
     if len(blocks) == 1 and isinstance(blocks[0], dict) and blocks[0].keys() == {"type", "text"}:
         return blocks[0]["text"]

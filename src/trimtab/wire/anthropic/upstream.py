@@ -20,7 +20,7 @@ from trimtab.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from trimtab.core.messages import FinishReason
+from trimtab.core.messages import Dialect, FinishReason
 from trimtab.core.units import Usage
 from trimtab.wire.body import ABSENT, Count, given, json_text, read_answer
 from trimtab.wire.codec import UpstreamErrorEvent, WireError
@@ -145,10 +145,10 @@ class _Reader:
                 return [TextDelta(block.text, block=index)] if block.text else []
             case "thinking":
                 if block.thinking or block.signature:
-                    return [ReasoningDelta(block.thinking or "", block=index, signature=block.signature or None)]
+                    return [_thought(block.thinking or "", block=index, signature=block.signature or None)]
                 return []
             case "redacted_thinking":
-                return [ReasoningDelta(block=index, redacted=read_answer(_TEXT, block.data))]
+                return [_thought(block=index, redacted=read_answer(_TEXT, block.data))]
             case _:
                 return [self._call(index, block)]
 
@@ -169,9 +169,9 @@ class _Reader:
                 self._without_arguments.discard(index)
                 return [ToolCallDelta(self._calls[index], delta.partial_json)]
             case "thinking_delta":
-                return [ReasoningDelta(delta.thinking, block=index)] if delta.thinking else []
+                return [_thought(delta.thinking, block=index)] if delta.thinking else []
             case "signature_delta":
-                return [ReasoningDelta(block=index, signature=delta.signature)] if delta.signature else []
+                return [_thought(block=index, signature=delta.signature)] if delta.signature else []
             case _:
                 return []
 
@@ -185,6 +185,10 @@ class _Reader:
 
 def _finished(reason: str, sequence: str | None) -> Finished:
     return Finished(_STOP.get(reason, FinishReason.STOP), stop_sequence=sequence)
+
+
+def _thought(text: str = "", *, block: int, signature: str | None = None, redacted: str | None = None) -> ReasoningDelta:
+    return ReasoningDelta(text, 0, block, signature, redacted, Dialect.ANTHROPIC)
 
 
 class MessagesStreamDecoder:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import DecodeError, Raw, Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from trimtab.core.errors import TrimtabError
@@ -31,9 +31,10 @@ from trimtab.core.units import Usage
 from trimtab.wire.body import (
     ABSENT,
     Count,
+    Json,
     Losses,
-    encode_data_url,
     extras_of,
+    figures,
     given,
     image_at,
     read_answer,
@@ -45,16 +46,17 @@ from trimtab.wire.body import (
 from trimtab.wire.codec import Untranslatable, WireError
 from trimtab.wire.cohere import shapes
 from trimtab.wire.cohere.client import encode_error
+from trimtab.wire.common.translation import image_url
 from trimtab.wire.operations.vectors import form_of
 from trimtab.wire.operations.whole import WholeOnly, purpose_field
-
-Json = dict[str, object]
 
 FUSED = "input"
 """The kind of an input that is more than one text or one image."""
 
 _PURPOSES = frozenset({"search_document", "search_query", "classification", "clustering", "image"})
 _DEFAULT_PURPOSE = "search_document"
+_MOST_INPUTS = 96
+"""In one call (API reference, "Embed"). Clients of other protocols send more."""
 _TRUNCATE: dict[str, Literal["none", "start", "end"]] = {"NONE": "none", "START": "start", "END": "end"}
 
 
@@ -206,6 +208,10 @@ def _part(raw: Raw, at: str) -> Part:
 def _inputs(request: Request) -> Json:
     """The inputs, as plain as they can be said. None can be left out: the vectors answer them in order."""
     parts = [part for message in request.messages for part in message.parts]
+    if len(parts) > _MOST_INPUTS and request.dialect is not Dialect.COHERE_EMBED:
+        raise Untranslatable(
+            f"Cohere embeds {_MOST_INPUTS} inputs at a time, and these are {len(parts)}; send fewer in one request"
+        )
     texts = [part.text for part in parts if isinstance(part, Text)]
     if len(texts) == len(parts):
         return {"texts": texts}
@@ -217,8 +223,7 @@ def _input(part: Part, request: Request) -> Json | Raw:
         case Text(text=text):
             return {"content": [{"type": "text", "text": text}]}
         case Image():
-            url = part.url or "" if part.data is None else encode_data_url(part.media_type or "image/png", part.data)
-            return {"content": [{"type": "image_url", "image_url": {"url": url}}]}
+            return {"content": [image_url(part)]}
         case Opaque(kind="input", raw=raw) if request.dialect is Dialect.COHERE_EMBED:
             return raw
         case _:
@@ -232,11 +237,8 @@ def _vector(raw: Raw) -> VectorDelta:
 
 def _usage(raw: Raw) -> Usage | None:
     """What is billed. No vector has output tokens: that count is known, and 0."""
-    try:
-        meta = _META.decode(raw) if given(raw) else _Meta()
-    except (DecodeError, UnicodeDecodeError):
-        return None
-    billed = meta.billed_units or _Units()
+    meta = figures(_META, raw)
+    billed = (meta and meta.billed_units) or _Units()
     # The first is documented as all billed input; image models before it had a word of their own.
     tokens = billed.image_tokens if billed.input_tokens is None else billed.input_tokens
     return None if tokens is None else Usage(input=shapes.whole(tokens), output=0)

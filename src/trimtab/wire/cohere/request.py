@@ -23,14 +23,13 @@ from trimtab.core.messages import (
     ToolChoice,
     ToolResult,
 )
-from trimtab.wire.body import extras_of, given, image_at, json_text, read_fields, read_request, refuse
+from trimtab.wire.body import extras_of, given, image_at, json_text, kind_of, read_fields, read_request, refuse, strange
 from trimtab.wire.cohere import shapes
 
 _REQUEST = Decoder(shapes.ChatRequest)
 _PART: Decoder[shapes.ContentPart] = Decoder(shapes.ContentPart)
 _CALL = Decoder(shapes.FunctionCall)
 _TOOL = Decoder(shapes.ToolDefinition)
-_KIND = Decoder(shapes.Kind)
 
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
@@ -108,7 +107,7 @@ def _output(wire: shapes.ResponseFormat | None, extras: list[str]) -> OutputForm
 
 
 def _tool(raw: Raw, at: str, strict: bool | None) -> Tool:
-    kind = read_request(_KIND, raw, at).type
+    kind = kind_of(raw, at)
     if kind != "function":
         return Tool(name=kind, builtin=kind, raw=raw)
     wire = read_request(_TOOL, raw, at).function
@@ -143,7 +142,7 @@ def _tool_result(wire: shapes.ChatMessage, parts: list[Part], at: str) -> tuple[
 
 
 def _call(raw: Raw, at: str) -> Part:
-    kind = read_request(_KIND, raw, at).type
+    kind = kind_of(raw, at)
     if kind != "function":
         return Opaque(kind, raw)
     call = read_request(_CALL, raw, at)
@@ -160,10 +159,7 @@ def _part(raw: Raw, at: str) -> Part:
     try:
         wire = _PART.decode(raw)
     except ValidationError:
-        kind = read_request(_KIND, raw, at).type
-        if kind in shapes.KNOWN_PARTS:
-            read_request(_PART, raw, at)
-        return Opaque(kind, raw)
+        return strange(raw, at, _PART, shapes.KNOWN_PARTS)
     match wire:
         case shapes.TextPart(text=text):
             return Text(text)

@@ -45,10 +45,6 @@ ContentPart = TextPart | ThinkingPart | ImagePart | DocumentPart
 KNOWN_PARTS = frozenset({"text", "thinking", "image_url", "document"})
 
 
-class Kind(Struct):
-    type: str
-
-
 class Function(Struct):
     name: str
     arguments: str = ""

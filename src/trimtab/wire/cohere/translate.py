@@ -24,13 +24,10 @@ from trimtab.core.messages import (
     ToolCall,
     ToolResult,
 )
-from trimtab.wire.body import Losses, encode_data_url, message_paths
-
-Json = dict[str, object]
-Block = Json | Raw
+from trimtab.wire.body import Json, Losses, message_paths
+from trimtab.wire.common.translation import NO_PARAMETERS, Wire, apart, as_content, carried_tools, function_call, image_url
 
 _MOST_STOPS = 5
-_NO_PARAMETERS: Json = {"type": "object", "properties": {}}
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -72,28 +69,19 @@ class _Translation:
 
     def _message(self, message: Message, at: str) -> list[Json]:
         """One message can become several: a tool's result is one of its own here, and what it cannot hold goes into the next."""
-        results: list[Json] = []
-        beside: list[tuple[str, Part]] = []
-        for number, part in enumerate(message.parts):
-            here = f"{at}.{number}"
-            if getattr(part, "cache", None) is not None:
-                self._losses.add(f"{here}.cache_control")
-            if isinstance(part, ToolResult):
-                results.append(self._tool_result(part, here, beside))
-            else:
-                beside.append((here, part))
+        results, beside = apart(message, at, self._losses, self._tool_result)
         if not beside and results:
             return results
         if message.role == "assistant":
             return [*results, self._assistant(beside)]
         role = "user" if message.role == "tool" else message.role
         blocks = [block for here, part in beside if (block := self._block(part, here, role)) is not None]
-        return [*results, {"role": role, "content": _content(blocks)}]
+        return [*results, {"role": role, "content": as_content(blocks)}]
 
     def _tool_result(self, result: ToolResult, at: str, beside: list[tuple[str, Part]]) -> Json:
         if result.is_error:
             self._losses.add(f"{at}.is_error")
-        blocks: list[Block] = []
+        blocks: list[Wire] = []
         for part in result.parts:
             match part:
                 case Text(text=text):
@@ -103,12 +91,12 @@ class _Translation:
                 case _:
                     # Shown right behind the results, by the user.
                     beside.append((at, part))
-        return {"role": "tool", "tool_call_id": result.id, "content": _content(blocks)}
+        return {"role": "tool", "tool_call_id": result.id, "content": as_content(blocks)}
 
     def _assistant(self, parts: list[tuple[str, Part]]) -> Json:
         """A plan is the thinking right in front of the first call; all other thinking is content."""
-        blocks: list[Block] = []
-        calls: list[Block] = []
+        blocks: list[Wire] = []
+        calls: list[Wire] = []
         message: Json = {"role": "assistant"}
         before: Part | None = None
         for at, part in parts:
@@ -117,8 +105,7 @@ class _Translation:
                     if not calls and isinstance(before, Reasoning) and self._own:
                         blocks.pop()
                         message["tool_plan"] = before.text
-                    function = {"name": part.name, "arguments": part.arguments}
-                    calls.append({"id": part.id, "type": "function", "function": function})
+                    calls.append(function_call(part))
                 case Reasoning(text=text) if self._own:
                     blocks.append({"type": "thinking", "thinking": text})
                 case _:
@@ -127,17 +114,17 @@ class _Translation:
                         blocks.append(block)
             before = part
         if blocks or not calls:
-            message["content"] = _content(blocks)
+            message["content"] = as_content(blocks)
         if calls:
             message["tool_calls"] = calls
         return message
 
-    def _block(self, part: Part, at: str, role: str) -> Block | None:
+    def _block(self, part: Part, at: str, role: str) -> Wire | None:
         match part:
             case Text(text=text) | Refusal(text=text):
                 return {"type": "text", "text": text}
             case Image() if role == "user":
-                return _image(part)
+                return image_url(part)
             case Document(data=None, text=str(text)):
                 if part.name is not None:
                     self._losses.add(f"{at}.title")
@@ -152,14 +139,7 @@ class _Translation:
 
     def _tools(self, body: Json) -> None:
         request = self._request
-        tools: list[Tool] = []
-        for number, tool in enumerate(request.tools):
-            if tool.builtin is not None and not (self._own and tool.raw is not None):
-                self._losses.add(f"tools.{number}")
-                continue
-            if tool.cache is not None:
-                self._losses.add(f"tools.{number}.cache_control")
-            tools.append(tool)
+        tools = carried_tools(request, self._losses, own=self._own)
         self._choose(body, tools)
         if not tools:
             return
@@ -241,14 +221,6 @@ class _Translation:
                 self._losses.add(name)
 
 
-def _image(part: Image) -> Json:
-    url = part.url or "" if part.data is None else encode_data_url(part.media_type or "image/png", part.data)
-    image: Json = {"url": url}
-    if part.detail is not None:
-        image["detail"] = part.detail
-    return {"type": "image_url", "image_url": image}
-
-
 def _document(part: Document, text: str) -> Json:
     """``data`` is an object of any keys. A text that is one already is taken for it."""
     data: object = {"text": text}
@@ -261,20 +233,11 @@ def _document(part: Document, text: str) -> Json:
     return {"data": data} if part.name is None else {"data": data, "id": part.name}
 
 
-def _tool(tool: Tool) -> Block:
+def _tool(tool: Tool) -> Wire:
     if tool.raw is not None:
         return tool.raw
-    parameters: object = _NO_PARAMETERS if tool.parameters is None else tool.parameters
+    parameters: object = NO_PARAMETERS if tool.parameters is None else tool.parameters
     function: Json = {"name": tool.name, "parameters": parameters}
     if tool.description is not None:
         function["description"] = tool.description
     return {"type": "function", "function": function}
-
-
-def _content(blocks: list[Block]) -> object:
-    """A string where that says the same."""
-    if not blocks:
-        return ""
-    if len(blocks) == 1 and isinstance(blocks[0], dict) and blocks[0].get("type") == "text":
-        return blocks[0]["text"]
-    return blocks

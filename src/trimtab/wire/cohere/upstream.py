@@ -5,7 +5,7 @@ The protocol never says which model answered.
 
 from __future__ import annotations
 
-from msgspec import DecodeError, Raw, Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from trimtab.core.events import (
@@ -22,7 +22,7 @@ from trimtab.core.events import (
 )
 from trimtab.core.messages import FinishReason
 from trimtab.core.units import Usage
-from trimtab.wire.body import ABSENT, given, read_answer
+from trimtab.wire.body import ABSENT, figures, given, read_answer
 from trimtab.wire.codec import UpstreamError, UpstreamErrorEvent, WireError
 from trimtab.wire.cohere.shapes import Number, whole
 from trimtab.wire.faults import read_error
@@ -109,17 +109,14 @@ PLAN = -1
 
 
 def usage_of(raw: Raw) -> Usage | None:
-    """``None`` for figures that are not there or not to be understood: no reason to lose the answer that they came with.
+    """What is billed, where that is told.
 
     ``tokens`` counts all that the model read and wrote, hidden preamble and special tokens included; ``billed_units`` leaves out
     what the caller has no hand in, and is what is charged (docs, "How does Cohere's pricing work?"). A ledger that multiplies by
     prices wants the second. ``cached_tokens`` is a share of the first, often more than all that is billed, and is not priced
     apart: beside billed units it would say nothing true.
     """
-    try:
-        wire = _USAGE.decode(raw) if given(raw) else None
-    except (DecodeError, UnicodeDecodeError):
-        return None
+    wire = figures(_USAGE, raw)
     if wire is None:
         return None
     billed, tokens = wire.billed_units, wire.tokens

@@ -17,6 +17,7 @@ from msgspec import Raw
 from trimtab.core.messages import (
     Audio,
     CacheHint,
+    Dialect,
     Document,
     Image,
     Message,
@@ -30,9 +31,9 @@ from trimtab.core.messages import (
     ToolCall,
     ToolResult,
 )
-from trimtab.wire.body import Losses, arguments_object, json_text, message_paths, tool_id
-
-Json = dict[str, object]
+from trimtab.wire.body import Json, Losses, json_text, tool_id
+from trimtab.wire.common.signatures import is_for
+from trimtab.wire.common.translation import NO_PARAMETERS, arguments_or_text, split_system
 
 _IMAGE_FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _AUDIO_FORMATS = frozenset({"mp3", "opus", "wav", "aac", "flac", "mp4", "ogg", "mkv", "m4a", "mpeg", "mpga", "pcm", "webm"})
@@ -51,7 +52,6 @@ _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 _LONGEST_ID = 64
 _LONGEST_NAME = 180
 _FOREIGN_TO_NAME = re.compile(r"[^A-Za-z0-9\-()\[\]]+")
-_NO_PARAMETERS: Json = {"type": "object", "properties": {}}
 
 
 def encode_request(request: Request, model: str) -> tuple[bytes, tuple[str, ...]]:
@@ -69,7 +69,7 @@ class _Translation:
 
     def body(self) -> tuple[bytes, tuple[str, ...]]:
         body: Json = {}
-        system, turns = self._split_system()
+        system, turns = split_system(self._request, self._losses, self._prompt)
         if system:
             body["system"] = system
         body["messages"] = self._turns(turns)
@@ -87,25 +87,8 @@ class _Translation:
 
     # -- messages
 
-    def _split_system(self) -> tuple[list[Json], list[tuple[str, Message]]]:
-        """System messages, which another protocol allows anywhere, go to the front; one that was not there is named."""
-        system: list[Json] = []
-        turns: list[tuple[str, Message]] = []
-        for message, at in zip(self._request.messages, message_paths(self._request), strict=True):
-            if message.name is not None:
-                self._losses.add(f"{at}.name")
-            if message.role != "system":
-                turns.append((at, message))
-                continue
-            if turns:
-                self._losses.add(f"{at}.role")
-            where = at if at == "system" else f"{at}.content"
-            for number, part in enumerate(message.parts):
-                if isinstance(part, Text):
-                    system += self._text(part.text, f"{where}.{number}", part.cache)
-                else:
-                    self._losses.add(f"{where}.{number}")
-        return system, turns
+    def _prompt(self, part: Part, at: str) -> list[Json] | None:
+        return self._text(part.text, at, part.cache) if isinstance(part, Text) else None
 
     def _turns(self, messages: list[tuple[str, Message]]) -> list[Json]:
         turns: list[tuple[str, list[Json]]] = []
@@ -137,7 +120,7 @@ class _Translation:
                 return [block, *_cache_point(cache)] if block else []
             case Audio(data=data, format=format) if role == "user" and format in _AUDIO_FORMATS:
                 return [{"audio": {"format": format, "source": {"bytes": data}}}]
-            case Reasoning() if self._is_anthropic and (part.signature or part.redacted):
+            case Reasoning() if self._is_anthropic and is_for(part, Dialect.ANTHROPIC, own=False):
                 return [_reasoning(part)]
             case _:
                 self._losses.add(at)
@@ -152,11 +135,7 @@ class _Translation:
         return []
 
     def _tool_use(self, call: ToolCall, at: str) -> Json:
-        arguments: object = arguments_object(call.arguments)
-        if arguments is None:
-            self._losses.add(f"{at}.arguments")
-            arguments = {"arguments": call.arguments}
-        return {"toolUse": {"toolUseId": _tool_id(call.id), "name": call.name, "input": arguments}}
+        return {"toolUse": {"toolUseId": _tool_id(call.id), "name": call.name, "input": arguments_or_text(call, at, self._losses)}}
 
     def _tool_result(self, result: ToolResult, at: str) -> Json:
         content: list[Json] = []
@@ -318,7 +297,7 @@ def _reasoning(part: Reasoning) -> Json:
 
 
 def _tool(tool: Tool) -> Json:
-    schema: object = _NO_PARAMETERS if tool.parameters is None else tool.parameters
+    schema: object = NO_PARAMETERS if tool.parameters is None else tool.parameters
     spec: Json = {"name": tool.name, "inputSchema": {"json": schema}}
     if tool.description:
         spec["description"] = tool.description

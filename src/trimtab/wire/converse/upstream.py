@@ -25,7 +25,7 @@ from trimtab.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from trimtab.core.messages import FinishReason
+from trimtab.core.messages import Dialect, FinishReason
 from trimtab.core.units import Usage
 from trimtab.wire.body import given, json_text, read_answer
 from trimtab.wire.codec import UpstreamError, UpstreamErrorEvent
@@ -110,7 +110,7 @@ def _block(index: int, raw: Raw, calls: int) -> list[Event]:
             return [ToolCallDelta(calls, arguments, id=call.tool_use_id, name=call.name)]
         case shapes.Block(reasoning_content=shapes.Reasoning(reasoning_text=thought, redacted_content=redacted)):
             text, signature = (thought.text, thought.signature or None) if thought is not None else ("", None)
-            return [ReasoningDelta(text, block=index, signature=signature, redacted=redacted)]
+            return [ReasoningDelta(text, 0, index, signature, redacted, Dialect.ANTHROPIC)]
         case shapes.Block(citations_content=shapes.Citations(content=pieces)):
             return [TextDelta(piece.text, block=index) for piece in pieces if piece.text]
         case _:
@@ -171,10 +171,10 @@ class ConverseStreamDecoder:
                 self._without_arguments.discard(index)
                 return [ToolCallDelta(self._calls[index], arguments)]
             case shapes.Delta(reasoning_content=shapes.ReasoningDelta() as thought):
-                piece = ReasoningDelta(
-                    thought.text or "", block=index, signature=thought.signature or None, redacted=thought.redacted_content
-                )
-                return [piece] if piece != ReasoningDelta(block=index) else []
+                if not (thought.text or thought.signature or thought.redacted_content):
+                    return []
+                signature = thought.signature or None
+                return [ReasoningDelta(thought.text or "", 0, index, signature, thought.redacted_content, Dialect.ANTHROPIC)]
             case _:
                 return []
 

@@ -6,7 +6,6 @@ answer has ended. Calls are written whole, each once its candidate is finished.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import msgspec
@@ -28,9 +27,10 @@ from trimtab.core.events import (
     VectorDelta,
     merge_usage,
 )
-from trimtab.core.messages import Choice, FinishReason, Part, Reasoning, Refusal, Request, Response, Text, ToolCall
+from trimtab.core.messages import Choice, Dialect, FinishReason, Part, Reasoning, Refusal, Request, Response, Text, ToolCall
 from trimtab.core.units import Usage
 from trimtab.wire.body import arguments_object
+from trimtab.wire.common.signatures import seal
 from trimtab.wire.faults import describe
 from trimtab.wire.gemini.shapes import UsageMetadata, own_id
 from trimtab.wire.sse import encode_event
@@ -78,14 +78,13 @@ class _Answer(Struct, rename="camel", omit_defaults=True):
 
 
 _ENCODER = msgspec.json.Encoder()
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _NOTHING = _Part(text="")
 """Clients drop a content without parts."""
 
 
-def _signature(signature: str | None) -> str | None:
-    """Bytes in this protocol, which clients decode: what is no base64 would break them."""
-    return signature if signature and len(signature) % 4 != 1 and _BASE64.fullmatch(signature) else None
+def _signature(thought: Reasoning | ReasoningDelta) -> str | None:
+    """Nobody asks for a thought's signature here, so what has none goes without a seal."""
+    return seal(thought, Dialect.GEMINI) if thought.signature or thought.redacted else None
 
 
 def _call(id: str, name: str, arguments: str, signature: str | None) -> _Part:
@@ -109,8 +108,8 @@ class _Parts:
     def thought(self, text: str, signature: str | None) -> list[_Part]:
         rest = self.rest()
         if text:
-            return [*rest, _Part(text=text, thought=True, thought_signature=_signature(signature))]
-        self._signature = _signature(signature)
+            return [*rest, _Part(text=text, thought=True, thought_signature=signature)]
+        self._signature = signature
         return rest
 
     def rest(self) -> list[_Part]:
@@ -155,7 +154,7 @@ class _Lane:
         call.arguments.append(event.arguments)
 
     def think(self, event: ReasoningDelta) -> list[_Part]:
-        signature = _signature(event.signature)
+        signature = _signature(event)
         if event.text:
             self._thinking = event.block
         elif signature is not None and self._thinking == event.block:
@@ -265,8 +264,8 @@ def _written(part: Part, writer: _Parts) -> list[_Part]:
     match part:
         case Text(text=text) | Refusal(text=text):
             return [writer.text(text)]
-        case Reasoning(text=text, signature=signature):
-            return writer.thought(text, signature)
+        case Reasoning(text=text):
+            return writer.thought(text, _signature(part))
         case ToolCall():
             return [writer.call(part.id, part.name, part.arguments)]
         case _:

@@ -30,7 +30,7 @@ from trimtab.core.messages import (
     Text,
     Vector,
 )
-from trimtab.wire.body import ABSENT, Losses, as_raw, extras_of, given, read_answer, read_fields, read_request, refuse
+from trimtab.wire.body import ABSENT, Json, Losses, as_raw, extras_of, given, read_answer, read_fields, read_request, refuse
 from trimtab.wire.codec import Untranslatable, UpstreamErrorEvent, WireError
 from trimtab.wire.faults import read_error
 from trimtab.wire.gemini import shapes
@@ -39,8 +39,6 @@ from trimtab.wire.gemini.request import PartReader
 from trimtab.wire.gemini.translate import image_part
 from trimtab.wire.gemini.upstream import read_usage
 from trimtab.wire.operations.whole import WholeOnly
-
-Json = dict[str, object]
 
 _REQUEST = Decoder(shapes.EmbedRequest)
 _FIELDS: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from trimtab.core.messages import (
     Audio,
@@ -33,6 +34,7 @@ from trimtab.core.messages import (
     ToolResult,
 )
 from trimtab.wire.body import extras_of, given, json_text, read_fields, read_request, refuse
+from trimtab.wire.common.signatures import unseal
 from trimtab.wire.gemini import shapes
 from trimtab.wire.gemini.schema import to_json_schema
 from trimtab.wire.outline import content_turns
@@ -74,6 +76,7 @@ def decode_request(body: bytes) -> Request:
         include_usage=True,
         native=body,
         extras=tuple(dict.fromkeys(extras)),
+        foreign=tuple(reader.foreign),
     )
 
 
@@ -99,7 +102,7 @@ def _join(parts: list[Part], more: tuple[Part, ...]) -> None:
         case [*_, Text(text=begun)], [Text(text=text), *rest]:
             parts[-1] = Text(begun + text)
         case [*_, Reasoning(text=begun, signature=None)], [Reasoning(text=text) as thought, *rest] if text:
-            parts[-1] = Reasoning(text=begun + text, signature=thought.signature)
+            parts[-1] = replace(thought, text=begun + text)
         case _:
             rest = [*more]
     parts += rest
@@ -135,6 +138,7 @@ class PartReader:
 
     def __init__(self, extras: list[str]) -> None:
         self._extras = extras
+        self.foreign: list[str] = []
         self._calls = _Calls()
 
     def content(self, wire: shapes.Content, at: str) -> tuple[Part, ...]:
@@ -155,9 +159,13 @@ class PartReader:
         if isinstance(known, Opaque):
             return [known]
         self._extras += [f"{at}.{name}" for name in fields if name in shapes.PART_ASIDES and given(fields[name])]
+        thought = unseal(Reasoning(signature=wire.thought_signature, signer=Dialect.GEMINI))
+        is_bare = wire.thought or known is None or known == Text("")
+        if thought.signer is not Dialect.GEMINI:
+            self.foreign.append(at if is_bare else f"{at}.thoughtSignature")
         if wire.thought:
-            return [Reasoning(text=wire.text or "", signature=wire.thought_signature)]
-        signature: list[Part] = [] if wire.thought_signature is None else [Reasoning(signature=wire.thought_signature)]
+            return [replace(thought, text=wire.text or "")]
+        signature: list[Part] = [] if wire.thought_signature is None else [thought]
         if known is None and not signature:
             raise refuse(at, "holds no content", "Give the part a text, inlineData, fileData, functionCall or functionResponse.")
         # An empty text is what a signature at the end of a turn stands on.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from trimtab.wire.body import Json
+
 _SNAKE = {
     "additional_properties": "additionalProperties",
     "any_of": "anyOf",
@@ -25,8 +27,6 @@ _SNAKE = {
 }
 _BOUNDS = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties"})
 _TYPES = frozenset({"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"})
-
-Json = dict[str, object]
 
 
 def to_json_schema(raw: Raw) -> Raw:

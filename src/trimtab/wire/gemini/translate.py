@@ -32,11 +32,10 @@ from trimtab.core.messages import (
     ToolCall,
     ToolResult,
 )
-from trimtab.wire.body import Losses, arguments_object, message_paths
+from trimtab.wire.body import Json, Losses
+from trimtab.wire.common.signatures import is_for
+from trimtab.wire.common.translation import Wire, arguments_or_text, split_system
 from trimtab.wire.gemini.shapes import own_id
-
-Json = dict[str, object]
-Wire = Json | Raw
 
 UNSIGNED = "skip_thought_signature_validator"
 """Google's own word for a call without a signature."""
@@ -90,7 +89,7 @@ class _Translation:
 
     def body(self) -> tuple[bytes, tuple[str, ...]]:
         request = self._request
-        system, turns = self._split_system()
+        system, turns = split_system(request, self._losses, self._prompt)
         body: Json = {"contents": self._contents(turns)}
         if system:
             body["systemInstruction"] = {"parts": system}
@@ -106,27 +105,14 @@ class _Translation:
 
     # -- contents
 
-    def _split_system(self) -> tuple[list[Wire], list[tuple[str, Message]]]:
-        """System messages, which another protocol allows anywhere, go to the front; one that was not there is named."""
-        system: list[Wire] = []
-        turns: list[tuple[str, Message]] = []
-        for message, at in zip(self._request.messages, message_paths(self._request), strict=True):
-            if message.name is not None:
-                self._losses.add(f"{at}.name")
-            if message.role != "system":
-                turns.append((at, message))
-                continue
-            if turns:
-                self._losses.add(f"{at}.role")
-            where = at if at == "system" else f"{at}.content"
-            for number, part in enumerate(message.parts):
-                if isinstance(part, Text):
-                    system += self._parts(part, f"{where}.{number}")
-                elif self._own and isinstance(part, Opaque):
-                    system.append(part.raw)
-                else:
-                    self._losses.add(f"{where}.{number}")
-        return system, turns
+    def _prompt(self, part: Part, at: str) -> list[Wire] | None:
+        match part:
+            case Text():
+                return self._parts(part, at)
+            case Opaque(raw=raw) if self._own:
+                return [raw]
+            case _:
+                return None
 
     def _contents(self, messages: list[tuple[str, Message]]) -> list[Json]:
         turns: list[_Turn] = []
@@ -146,7 +132,7 @@ class _Translation:
         signature: str | None = None
         for number, part in enumerate(message.parts):
             here = f"{at}.{number}"
-            if isinstance(part, Reasoning) and self._own and part.signature is not None and not part.text:
+            if isinstance(part, Reasoning) and part.signer is Dialect.GEMINI and part.signature is not None and not part.text:
                 spoken.parts += [] if signature is None else _signed([], signature)
                 signature = part.signature
                 continue
@@ -180,7 +166,7 @@ class _Translation:
                 return [_blob(f"audio/{_AUDIO.get(format, format)}", data)]
             case Document():
                 return self._document(part, at)
-            case Reasoning() if self._own and part.redacted is None:
+            case Reasoning() if is_for(part, Dialect.GEMINI, own=self._own):
                 thought: Json = {"text": part.text, "thought": True}
                 return [thought if part.signature is None else {**thought, "thoughtSignature": part.signature}]
             case Opaque(raw=raw) if self._own:
@@ -192,7 +178,7 @@ class _Translation:
     def _call(self, call: ToolCall, at: str) -> Json:
         self._names[call.id] = call.name
         self._order.setdefault(call.id, len(self._order))
-        function: Json = {"name": call.name, "args": self._arguments(call, at)}
+        function: Json = {"name": call.name, "args": arguments_or_text(call, at, self._losses)}
         id = own_id(call.id)
         if id is not None:
             function["id"] = id
@@ -200,14 +186,6 @@ class _Translation:
         if self._by_level and not self._own:
             wire["thoughtSignature"] = UNSIGNED
         return wire
-
-    def _arguments(self, call: ToolCall, at: str) -> object:
-        """The arguments as the object that the protocol wants; text that is none goes along as one string, and is named."""
-        arguments = arguments_object(call.arguments)
-        if arguments is None:
-            self._losses.add(f"{at}.arguments")
-            return {"arguments": call.arguments}
-        return arguments
 
     def _result(self, result: ToolResult, at: str, beside: list[Wire]) -> Json:
         """An image among the results is shown inside, where the model's generation takes that, else right behind them."""

@@ -21,9 +21,9 @@ from trimtab.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from trimtab.core.messages import FinishReason
+from trimtab.core.messages import Dialect, FinishReason
 from trimtab.core.units import Usage
-from trimtab.wire.body import ABSENT, as_raw, given, json_text, read_answer
+from trimtab.wire.body import ABSENT, as_raw, figures, given, json_text, read_answer
 from trimtab.wire.codec import UpstreamErrorEvent, WireError
 from trimtab.wire.faults import read_error
 from trimtab.wire.gemini.shapes import PART_ASIDES, UsageMetadata, made_id
@@ -116,11 +116,7 @@ _FINISH = {
 
 
 def read_usage(raw: Raw, *, is_final: bool = True) -> Usage | None:
-    """``None`` for figures that are not there or not to be understood: no reason to lose the answer that they came with."""
-    try:
-        wire = _USAGE.decode(raw) if given(raw) else None
-    except (DecodeError, UnicodeDecodeError):
-        return None
+    wire = figures(_USAGE, raw)
     if wire is None:
         return None
     count = wire.prompt_token_count
@@ -216,7 +212,7 @@ class _Reader:
         if signature is not None:
             # It belongs to the part behind it, and is a thought of no words here.
             lane.close()
-            events.append(ReasoningDelta("", number, lane.block("signature"), signature))
+            events.append(ReasoningDelta("", number, lane.block("signature"), signature, signer=Dialect.GEMINI))
             lane.close()
         if part.function_call is not None:
             events += self._call(part.function_call, lane, number)
@@ -240,7 +236,7 @@ class _Reader:
 def _thought(text: str, signature: str | None, lane: _Lane, number: int) -> list[Event]:
     if not text and signature is None:
         return []
-    event = ReasoningDelta(text, number, lane.block("thought"), signature)
+    event = ReasoningDelta(text, number, lane.block("thought"), signature, signer=Dialect.GEMINI)
     if signature is not None:
         lane.close()
     return [event]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from trimtab.core.errors import TrimtabError
-from trimtab.core.events import Frame
-from trimtab.core.messages import Dialect, Request, Response
+from trimtab.core.messages import Dialect, Request
 from trimtab.wire.body import with_model
-from trimtab.wire.codec import StreamDecoder, StreamEncoder, UpstreamError
 from trimtab.wire.faults import read_error
 from trimtab.wire.openai_chat import client, request, translate, upstream
 
@@ -19,12 +16,16 @@ class OpenAIChat:
     """
 
     dialect = Dialect.OPENAI_CHAT
+    decode_request = staticmethod(request.decode_request)
+    stream_decoder = staticmethod(upstream.ChatStreamDecoder)
+    decode_response = staticmethod(upstream.decode_response)
+    decode_error = staticmethod(read_error)
+    stream_encoder = staticmethod(client.ChatStreamEncoder)
+    encode_response = staticmethod(client.encode_response)
+    encode_error = staticmethod(client.encode_error)
 
     def __init__(self, max_tokens_field: str = "max_tokens") -> None:
         self._max_tokens_field = max_tokens_field
-
-    def decode_request(self, body: bytes) -> Request:
-        return request.decode_request(body)
 
     def forward_request(self, request: Request, model: str, *, want_usage: bool) -> bytes:
         if not request.native:
@@ -37,21 +38,3 @@ class OpenAIChat:
 
     def encode_request(self, request: Request, model: str) -> tuple[bytes, tuple[str, ...]]:
         return translate.encode_request(request, model, self._max_tokens_field)
-
-    def stream_decoder(self) -> StreamDecoder:
-        return upstream.ChatStreamDecoder()
-
-    def decode_response(self, body: bytes) -> Frame:
-        return upstream.decode_response(body)
-
-    def stream_encoder(self, request: Request, decision_id: str) -> StreamEncoder:
-        return client.ChatStreamEncoder(request, decision_id)
-
-    def encode_response(self, response: Response, decision_id: str) -> bytes:
-        return client.encode_response(response, decision_id)
-
-    def encode_error(self, error: TrimtabError) -> bytes:
-        return client.encode_error(error)
-
-    def decode_error(self, body: bytes) -> UpstreamError:
-        return read_error(body)

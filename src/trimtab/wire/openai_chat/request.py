@@ -25,14 +25,13 @@ from trimtab.core.messages import (
     ToolChoice,
     ToolResult,
 )
-from trimtab.wire.body import extras_of, given, parse_data_url, read_fields, read_request, refuse
+from trimtab.wire.body import extras_of, given, image_at, kind_of, parse_data_url, read_fields, read_request, refuse, strange
 from trimtab.wire.openai_chat import shapes
 
 _REQUEST = Decoder(shapes.ChatRequest)
 _PART: Decoder[shapes.ContentPart] = Decoder(shapes.ContentPart)
 _CALL = Decoder(shapes.FunctionCall)
 _TOOL = Decoder(shapes.ToolDefinition)
-_KIND = Decoder(shapes.Kind)
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -124,7 +123,7 @@ def _output(wire: shapes.ResponseFormat | None, extras: list[str]) -> OutputForm
 
 
 def _tool(raw: Raw, at: str) -> Tool:
-    kind = read_request(_KIND, raw, at).type
+    kind = kind_of(raw, at)
     if kind != "function":
         return Tool(name=kind, builtin=kind, raw=raw)
     wire = read_request(_TOOL, raw, at).function
@@ -177,7 +176,7 @@ def _tool_message(wire: shapes.ChatMessage, at: str) -> Message:
 
 
 def _tool_call(raw: Raw, at: str) -> Part:
-    kind = read_request(_KIND, raw, at).type
+    kind = kind_of(raw, at)
     if kind != "function":
         return Opaque(kind, raw)
     call = read_request(_CALL, raw, at)
@@ -194,10 +193,7 @@ def _part(raw: Raw, at: str) -> Part:
     try:
         wire = _PART.decode(raw)
     except ValidationError:
-        kind = read_request(_KIND, raw, at).type
-        if kind in ("text", "refusal", "image_url", "input_audio", "file"):
-            read_request(_PART, raw, at)
-        return Opaque(kind, raw)
+        return strange(raw, at, _PART, shapes.KNOWN_PARTS)
     match wire:
         case shapes.TextPart(text=text):
             return Text(text)
@@ -213,10 +209,7 @@ def _part(raw: Raw, at: str) -> Part:
 
 def _image(wire: shapes.ImageUrl | str) -> Image:
     url, detail = (wire, None) if isinstance(wire, str) else (wire.url, wire.detail)
-    inline = parse_data_url(url)
-    if inline is None:
-        return Image(url=url, detail=detail)
-    return Image(data=inline.data, media_type=inline.media_type, detail=detail)
+    return image_at(url, detail)
 
 
 def _document(file: shapes.File, raw: Raw) -> Part:

@@ -50,6 +50,8 @@ class FilePart(Struct, tag="file"):
 
 ContentPart = TextPart | RefusalPart | ImagePart | AudioPart | FilePart
 
+KNOWN_PARTS = frozenset({"text", "refusal", "image_url", "input_audio", "file"})
+
 
 class Function(Struct):
     name: str
@@ -59,10 +61,6 @@ class Function(Struct):
 class FunctionCall(Struct, tag="function"):
     id: str
     function: Function
-
-
-class Kind(Struct):
-    type: str
 
 
 class ChatMessage(Struct):

@@ -26,9 +26,8 @@ from trimtab.core.messages import (
     ToolChoice,
     ToolResult,
 )
-from trimtab.wire.body import Losses, as_raw, encode_data_url, message_paths
-
-Json = dict[str, object]
+from trimtab.wire.body import Json, Losses, as_raw, encode_data_url, message_paths
+from trimtab.wire.common.translation import Wire, apart, as_content, carried_tools, function_call, image_url
 
 _OWN_SAMPLING = (
     "temperature",
@@ -58,7 +57,7 @@ class _Translation:
     def body(self, model: str, max_tokens_field: str) -> tuple[bytes, tuple[str, ...]]:
         request = self._request
         body: Json = {"model": model, "messages": self._messages()}
-        tools = [tool for number, tool in enumerate(request.tools) if self._can_carry(tool, f"tools.{number}")]
+        tools = carried_tools(request, self._losses, own=self._own)
         if tools:
             body["tools"] = [_tool(tool) for tool in tools]
             if request.parallel_tool_calls is not None:
@@ -77,14 +76,6 @@ class _Translation:
             if request.include_usage:
                 body["stream_options"] = {"include_usage": True}
         return msgspec.json.encode(body), self._losses.names()
-
-    def _can_carry(self, tool: Tool, at: str) -> bool:
-        if tool.builtin is not None and not self._own:
-            self._losses.add(at)
-            return False
-        if tool.cache is not None:
-            self._losses.add(f"{at}.cache_control")
-        return True
 
     def _sampling(self, body: Json) -> None:
         sampling = self._request.sampling
@@ -112,16 +103,7 @@ class _Translation:
 
     def _message(self, message: Message, at: str) -> list[Json]:
         """One message can become several: a tool's result is one of its own here, and what it cannot hold goes into the next."""
-        results: list[Json] = []
-        beside: list[tuple[str, Part]] = []
-        for number, part in enumerate(message.parts):
-            here = f"{at}.{number}"
-            if getattr(part, "cache", None) is not None:
-                self._losses.add(f"{here}.cache_control")
-            if isinstance(part, ToolResult):
-                results.append(self._tool_result(part, here, beside))
-            else:
-                beside.append((here, part))
+        results, beside = apart(message, at, self._losses, self._tool_result)
         if not beside and results:
             return results
         role = "user" if message.role == "tool" else message.role
@@ -139,21 +121,20 @@ class _Translation:
         texts: list[Part] = [part for part in result.parts if isinstance(part, Text)]
         # Tool messages hold text alone. An image among the results is shown right behind them, by the user.
         beside += [(at, part) for part in result.parts if not isinstance(part, Text)]
-        return {"role": "tool", "tool_call_id": result.id, "content": _content([_text(part) for part in texts])}
+        return {"role": "tool", "tool_call_id": result.id, "content": as_content([_text(part) for part in texts])}
 
     def _spoken(self, role: str, parts: list[tuple[str, Part]]) -> Json:
         content = [wire for at, part in parts if (wire := self._part(part, at)) is not None]
-        return {"role": role, "content": _content(content)}
+        return {"role": role, "content": as_content(content)}
 
     def _assistant(self, parts: list[tuple[str, Part]]) -> Json:
-        content: list[Json | Raw] = []
-        calls: list[Json | Raw] = []
+        content: list[Wire] = []
+        calls: list[Wire] = []
         message: Json = {"role": "assistant"}
         for at, part in parts:
             match part:
                 case ToolCall():
-                    function = {"name": part.name, "arguments": part.arguments}
-                    calls.append({"id": part.id, "type": "function", "function": function})
+                    calls.append(function_call(part))
                 case Opaque(kind="custom", raw=raw) if self._own:
                     calls.append(raw)
                 case Reasoning(text=text) if self._own:
@@ -162,21 +143,21 @@ class _Translation:
                     wire = self._part(part, at)
                     if wire is not None:
                         content.append(wire)
-        message["content"] = _content(content) if content else None
+        message["content"] = as_content(content) if content else None
         if calls:
             message["tool_calls"] = calls
         elif not content:
             message["content"] = ""
         return message
 
-    def _part(self, part: Part, at: str) -> Json | Raw | None:
+    def _part(self, part: Part, at: str) -> Wire | None:
         match part:
             case Text():
                 return _text(part)
             case Refusal(text=text):
                 return {"type": "refusal", "refusal": text}
             case Image():
-                return _image(part)
+                return image_url(part)
             case Audio(data=data, format=format):
                 return {"type": "input_audio", "input_audio": {"data": data, "format": format}}
             case Document():
@@ -210,26 +191,7 @@ def _text(part: Part) -> Json:
     return {"type": "text", "text": part.text if isinstance(part, Text) else ""}
 
 
-def _content(parts: list[Json | Raw] | list[Json]) -> object:
-    """A string where that says the same."""
-    if not parts:
-        return ""
-    if len(parts) == 1 and isinstance(parts[0], dict) and parts[0].get("type") == "text":
-        return parts[0]["text"]
-    return parts
-
-
-def _image(part: Image) -> Json:
-    if part.data is not None:
-        image: Json = {"url": encode_data_url(part.media_type or "image/png", part.data)}
-    else:
-        image = {"url": part.url or ""}
-    if part.detail is not None:
-        image["detail"] = part.detail
-    return {"type": "image_url", "image_url": image}
-
-
-def _tool(tool: Tool) -> Json | Raw:
+def _tool(tool: Tool) -> Wire:
     if tool.raw is not None:
         return tool.raw
     function: Json = {"name": tool.name}

@@ -6,7 +6,7 @@ newer vLLM), content as a list of chunks (Mistral), tool calls without an index 
 
 from __future__ import annotations
 
-from msgspec import DecodeError, Raw, Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from trimtab.core.events import (
@@ -24,7 +24,7 @@ from trimtab.core.events import (
 )
 from trimtab.core.messages import FinishReason
 from trimtab.core.units import Usage
-from trimtab.wire.body import ABSENT, Count, given, read_answer
+from trimtab.wire.body import ABSENT, Count, figures, given, read_answer
 from trimtab.wire.codec import UpstreamErrorEvent, WireError
 from trimtab.wire.faults import read_error
 from trimtab.wire.sse import ServerSentEvent
@@ -120,11 +120,7 @@ _FINISH = {
 
 
 def _usage(raw: Raw) -> Usage | None:
-    """``None`` for figures that are not there or not to be understood: no reason to lose the answer that they came with."""
-    try:
-        wire = _USAGE.decode(raw) if given(raw) else None
-    except (DecodeError, UnicodeDecodeError):
-        return None
+    wire = figures(_USAGE, raw)
     if wire is None:
         return None
     prompt, completion = wire.prompt_tokens_details, wire.completion_tokens_details
@@ -158,7 +154,8 @@ class _Reader:
                 self._read_said(said, choice, events)
             if choice.finish_reason:
                 events.append(Finished(_FINISH.get(choice.finish_reason, FinishReason.STOP), choice.index))
-        usage = _usage(answer.usage if answer.x_groq is None or given(answer.usage) else answer.x_groq.usage)
+        counted = answer.usage if answer.x_groq is None or given(answer.usage) else answer.x_groq.usage
+        usage = _usage(counted) if given(counted) else None
         if usage is not None:
             events.append(UsageReported(usage))
         return events

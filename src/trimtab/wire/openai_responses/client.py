@@ -1,7 +1,8 @@
 """OpenAI Responses: what the client gets, whole or as stream events. Knows nothing of the upstream and reads no clock.
 
 Of several choices the client gets the first, as this protocol has one. A count that nobody knows is written 0 where the protocol demands a
-number; the record keeps it unknown. Fields that would repeat the request have their defaults: whoever asked knows what they asked.
+number; the record keeps it unknown. Of the fields that repeat the request, those that the protocol lets an answer go without are left out,
+and the others have their defaults: whoever asked knows what they asked.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from trimtab.core.errors import TrimtabError
 from trimtab.core.events import Ended, Event, Finished, Frame, Started, UsageReported, merge_usage, unfold
 from trimtab.core.messages import FinishReason, Request, Response
 from trimtab.core.units import Usage
+from trimtab.wire.body import Json
 from trimtab.wire.faults import describe
 from trimtab.wire.openai_chat.client import encode_error as encode_error
-from trimtab.wire.openai_responses.output import Json, Output
+from trimtab.wire.openai_responses.output import Output
 from trimtab.wire.sse import encode_event
 
 _INCOMPLETE = {FinishReason.LENGTH: "max_output_tokens", FinishReason.CONTENT_FILTER: "content_filter"}
@@ -82,25 +84,18 @@ class _Answer:
             "object": "response",
             "created_at": self._created,
             "status": status,
-            "background": False,
             "error": error,
             "incomplete_details": {"reason": reason} if reason is not None and status == "incomplete" else None,
             "instructions": None,
-            "max_output_tokens": None,
             "metadata": {},
             "model": self._model,
             "output": self.output.items,
             "parallel_tool_calls": True,
-            "previous_response_id": None,
-            "reasoning": {"effort": None, "summary": None},
             "temperature": None,
-            "text": {"format": {"type": "text"}},
             "tool_choice": "auto",
             "tools": [],
             "top_p": None,
-            "truncation": "disabled",
             "usage": _usage(self._usage) if status in ("completed", "incomplete") else None,
-            "user": None,
         }
 
 

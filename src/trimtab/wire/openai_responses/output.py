@@ -10,10 +10,9 @@ from abc import ABC, abstractmethod
 from msgspec import Raw
 
 from trimtab.core.events import Event, OpaqueDelta, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
-from trimtab.core.messages import FinishReason
-from trimtab.wire.body import tool_id
-
-Json = dict[str, object]
+from trimtab.core.messages import Dialect, FinishReason, Reasoning
+from trimtab.wire.body import Json, tool_id
+from trimtab.wire.common.signatures import seal
 
 _OWN_KINDS = frozenset(
     {
@@ -128,11 +127,16 @@ class _Thought(_Item):
         super().__init__(place, answer_id)
         self.block = block
         self._said: list[str] = []
-        self._seal: str | None = None
+        self._signed = Reasoning()
 
     def say(self, event: ReasoningDelta) -> list[Json]:
         out: list[Json] = []
-        self._seal = event.signature or event.redacted or self._seal
+        held = self._signed
+        self._signed = Reasoning(
+            signature=event.signature or held.signature,
+            redacted=event.redacted or held.redacted,
+            signer=event.signer or held.signer,
+        )
         if event.text:
             if not self._said:
                 out.append(self.tell("reasoning_summary_part.added", summary_index=0, part=_summary("")))
@@ -142,7 +146,8 @@ class _Thought(_Item):
 
     def body(self, status: str) -> Json:
         summary = [_summary("".join(self._said))] if self._said else []
-        return {"id": self.id, "type": "reasoning", "status": status, "summary": summary, "encrypted_content": self._seal}
+        sealed = None if status == "in_progress" else seal(self._signed, Dialect.OPENAI_RESPONSES)
+        return {"id": self.id, "type": "reasoning", "status": status, "summary": summary, "encrypted_content": sealed}
 
     def close(self) -> list[Json]:
         if not self._said:

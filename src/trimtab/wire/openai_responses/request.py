@@ -24,7 +24,18 @@ from trimtab.core.messages import (
     ToolChoice,
     ToolResult,
 )
-from trimtab.wire.body import ABSENT, extras_of, given, image_at, parse_data_url, read_fields, read_request, refuse
+from trimtab.wire.body import (
+    ABSENT,
+    extras_of,
+    given,
+    image_at,
+    parse_data_url,
+    read_fields,
+    read_request,
+    refuse,
+    strange,
+)
+from trimtab.wire.common.signatures import unseal
 from trimtab.wire.openai_responses import shapes
 from trimtab.wire.outline import Outline, turns
 
@@ -35,7 +46,6 @@ _CALL = Decoder(shapes.CallItem)
 _OUTPUT = Decoder(shapes.OutputItem)
 _REASONING = Decoder(shapes.ReasoningItem)
 _PART: Decoder[shapes.ContentPart] = Decoder(shapes.ContentPart)
-_KIND = Decoder(shapes.Kind)
 _TOOL_HEAD = Decoder(shapes.ToolHead)
 _TOOL = Decoder(shapes.FunctionTool)
 _FORMAT = Decoder(shapes.TextFormat)
@@ -50,7 +60,8 @@ def decode_request(body: bytes) -> Request:
     wire = read_request(_REQUEST, body)
     _refuse_what_needs_state(wire)
     extras = extras_of(fields, shapes.CARRIED)
-    messages = (*((Message("system", (Text(wire.instructions),)),) if wire.instructions else ()), *_messages(wire.input, extras))
+    reader = _Items(extras)
+    messages = (*((Message("system", (Text(wire.instructions),)),) if wire.instructions else ()), *_messages(wire.input, reader))
     tools = tuple(_tool(raw, f"tools.{number}", extras) for number, raw in enumerate(wire.tools or ()))
     tool_choice = _tool_choice(wire.tool_choice, extras)
     output = _output(wire.text or {}, extras)
@@ -70,6 +81,7 @@ def decode_request(body: bytes) -> Request:
         user=wire.user,
         native=body,
         extras=tuple(dict.fromkeys(extras)),
+        foreign=tuple(reader.foreign),
     )
 
 
@@ -161,13 +173,12 @@ def _tool(raw: Raw, at: str, extras: list[str]) -> Tool:
 # -- input -------------------------------------------------------------------------------------------------------------------------
 
 
-def _messages(items: str | list[Raw] | None, extras: list[str]) -> list[Message]:
+def _messages(items: str | list[Raw] | None, reader: _Items) -> list[Message]:
     if isinstance(items, str):
         return [Message("user", (Text(items),))]
     if not items:
         raise refuse("input", "is required", "Send a text or a list with at least one item.")
     outlines = [read_request(_OUTLINE, raw, f"input.{number}") for number, raw in enumerate(items)]
-    reader = _Items(extras)
     return [
         Message(
             outlines[turn.start].speaker,
@@ -182,6 +193,7 @@ class _Items:
 
     def __init__(self, extras: list[str]) -> None:
         self._extras = extras
+        self.foreign: list[str] = []
 
     def item(self, raw: Raw, kind: str, at: str) -> tuple[Part, ...]:
         match kind:
@@ -201,7 +213,11 @@ class _Items:
             case "reasoning":
                 thought = read_request(_REASONING, raw, at)
                 pieces = [piece.text for piece in (*(thought.content or ()), *(thought.summary or ()))]
-                return (Reasoning("\n\n".join(pieces), signature=thought.encrypted_content or None),)
+                signature = thought.encrypted_content or None
+                found = unseal(Reasoning("\n\n".join(pieces), signature, signer=Dialect.OPENAI_RESPONSES))
+                if found.signer is not Dialect.OPENAI_RESPONSES:
+                    self.foreign.append(at)
+                return (found,)
             case _:
                 return (Opaque(kind, raw),)
 
@@ -233,10 +249,7 @@ class _Items:
         try:
             wire = _PART.decode(raw)
         except ValidationError:
-            kind = read_request(_KIND, raw, at).type
-            if kind in shapes.KNOWN_PARTS:
-                read_request(_PART, raw, at)
-            return Opaque(kind, raw)
+            return strange(raw, at, _PART, shapes.KNOWN_PARTS)
         match wire:
             case shapes.TextPart(text=text):
                 self._note(at, prompt_cache_breakpoint=wire.prompt_cache_breakpoint)

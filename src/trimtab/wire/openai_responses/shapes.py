@@ -54,10 +54,6 @@ ContentPart = TextPart | SaidPart | RefusalPart | ImagePart | FilePart | AudioPa
 KNOWN_PARTS = frozenset({"input_text", "output_text", "refusal", "input_image", "input_file", "input_audio"})
 
 
-class Kind(Struct):
-    type: str
-
-
 class MessageItem(Struct):
     role: str
     content: str | list[Raw]

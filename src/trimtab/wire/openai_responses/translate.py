@@ -7,7 +7,6 @@ always told to store nothing: what a conversation was is the gateway's to keep.
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
 
 from trimtab.core.messages import (
     Audio,
@@ -27,11 +26,10 @@ from trimtab.core.messages import (
     ToolChoice,
     ToolResult,
 )
-from trimtab.wire.body import Losses, encode_data_url, message_paths
+from trimtab.wire.body import Json, Losses, encode_data_url, message_paths
+from trimtab.wire.common.signatures import is_for
+from trimtab.wire.common.translation import Wire, carried_tools
 from trimtab.wire.openai_responses.shapes import LOGPROBS
-
-Json = dict[str, object]
-Item = Json | Raw
 
 _PARTS = ("input_", "output_")
 """How the kinds of a message's parts begin; every other kind is that of an item."""
@@ -58,9 +56,7 @@ class _Translation:
             body["instructions"] = instructions
             self._name(*messages.pop(0))
         body["input"] = [item for message, at in messages for item in self._items(message, at)]
-        tools = [
-            _tool(tool, own=self._own) for number, tool in enumerate(request.tools) if self._can_carry(tool, f"tools.{number}")
-        ]
+        tools = [_tool(tool, own=self._own) for tool in carried_tools(request, self._losses, own=self._own)]
         if tools:
             body["tools"] = tools
             if request.parallel_tool_calls is not None:
@@ -75,14 +71,6 @@ class _Translation:
         if request.stream:
             body["stream"] = True
         return msgspec.json.encode(body), self._losses.names()
-
-    def _can_carry(self, tool: Tool, at: str) -> bool:
-        if tool.builtin is not None and not self._own:
-            self._losses.add(at)
-            return False
-        if tool.cache is not None:
-            self._losses.add(f"{at}.cache_control")
-        return True
 
     def _sampling(self, body: Json) -> None:
         sampling = self._request.sampling
@@ -117,13 +105,13 @@ class _Translation:
         if message.name is not None:
             self._losses.add(f"{at}.name")
 
-    def _items(self, message: Message, at: str) -> list[Item]:
+    def _items(self, message: Message, at: str) -> list[Wire]:
         """One message can become several items: thinking, calls and results are items of their own. The order of the parts is kept."""
         self._name(message, at)
         role = "user" if message.role == "tool" else message.role
         where = at if at == "system" else f"{at}.content"
-        items: list[Item] = []
-        said: list[Item] = []
+        items: list[Wire] = []
+        said: list[Wire] = []
         for number, part in enumerate(message.parts):
             here = f"{where}.{number}"
             if getattr(part, "cache", None) is not None:
@@ -138,7 +126,7 @@ class _Translation:
             items.append(item)
         return [*items, _message(role, said)] if said else items
 
-    def _item(self, part: Part, at: str) -> Item | None:
+    def _item(self, part: Part, at: str) -> Wire | None:
         """``None`` for a part that belongs into a message."""
         match part:
             case ToolCall():
@@ -147,15 +135,15 @@ class _Translation:
                 if part.is_error:
                     self._losses.add(f"{at}.is_error")
                 return {"type": "function_call_output", "call_id": part.id, "output": self._output(part, at)}
-            case Reasoning() if self._own:
+            case Reasoning() if is_for(part, Dialect.OPENAI_RESPONSES, own=self._own):
                 return _reasoning(part, at)
-            case Opaque(kind=kind, raw=raw) if self._own and not kind.startswith(_PARTS):
+            case Opaque(kind=kind, raw=raw) if self._own and kind and not kind.startswith(_PARTS):
                 return raw
             case _:
                 return None
 
     def _output(self, result: ToolResult, at: str) -> object:
-        parts: list[Item] = []
+        parts: list[Wire] = []
         for number, part in enumerate(result.parts):
             here = f"{at}.content.{number}"
             if part.cache is not None:
@@ -164,7 +152,7 @@ class _Translation:
             parts += [] if wire is None else [wire]
         return _content(parts)
 
-    def _part(self, part: Part, role: str, at: str) -> Item | None:
+    def _part(self, part: Part, role: str, at: str) -> Wire | None:
         spoken = role == "assistant"
         match part:
             case Text(text=text):
@@ -210,11 +198,11 @@ def _instructions(message: Message) -> str:
             return ""
 
 
-def _message(role: str, parts: list[Item]) -> Json:
+def _message(role: str, parts: list[Wire]) -> Json:
     return {"type": "message", "role": role, "content": _content(parts)}
 
 
-def _content(parts: list[Item]) -> object:
+def _content(parts: list[Wire]) -> object:
     """A string where that says the same."""
     if not parts:
         return ""
@@ -240,7 +228,7 @@ def _image(part: Image) -> Json:
     return {"type": "input_image", "image_url": url, "detail": part.detail or "auto"}
 
 
-def _tool(tool: Tool, *, own: bool) -> Item:
+def _tool(tool: Tool, *, own: bool) -> Wire:
     if tool.raw is not None:
         return tool.raw
     function: Json = {"type": "function", "name": tool.name, "parameters": tool.parameters}

@@ -6,7 +6,7 @@ pieces is read from the finished item.
 
 from __future__ import annotations
 
-from msgspec import DecodeError, Raw, Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from trimtab.core.events import (
@@ -22,9 +22,9 @@ from trimtab.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from trimtab.core.messages import FinishReason
+from trimtab.core.messages import Dialect, FinishReason
 from trimtab.core.units import Usage
-from trimtab.wire.body import ABSENT, Count, given, read_answer
+from trimtab.wire.body import ABSENT, Count, figures, given, read_answer
 from trimtab.wire.codec import UpstreamError, UpstreamErrorEvent, WireError
 from trimtab.wire.faults import read_error
 from trimtab.wire.sse import ServerSentEvent
@@ -121,11 +121,7 @@ _INCOMPLETE = {"content_filter": FinishReason.CONTENT_FILTER}
 
 
 def _usage(raw: Raw) -> Usage | None:
-    """``None`` for figures that are not there or not to be understood: no reason to lose the answer that they came with."""
-    try:
-        wire = _USAGE.decode(raw) if given(raw) else None
-    except (DecodeError, UnicodeDecodeError):
-        return None
+    wire = figures(_USAGE, raw)
     if wire is None:
         return None
     read, written = wire.input_tokens_details, wire.output_tokens_details
@@ -165,7 +161,7 @@ class _Reader:
         self._said.add(item)
         before = self._thoughts.get(item)
         self._thoughts[item] = part
-        return [ReasoningDelta(text if before in (None, part) else f"\n\n{text}", block=item)]
+        return [_thought(text if before in (None, part) else f"\n\n{text}", item)]
 
     def call(self, item: int, wire: _Item) -> list[Event]:
         if item in self._calls:
@@ -231,7 +227,11 @@ class _Reader:
 
 
 def _signed(item: int, wire: _Item) -> list[Event]:
-    return [ReasoningDelta(block=item, signature=wire.encrypted_content)] if wire.encrypted_content else []
+    return [_thought("", item, wire.encrypted_content)] if wire.encrypted_content else []
+
+
+def _thought(text: str, item: int, signature: str | None = None) -> ReasoningDelta:
+    return ReasoningDelta(text, 0, item, signature, signer=Dialect.OPENAI_RESPONSES)
 
 
 def _started(response: _Response) -> Started:

@@ -26,14 +26,24 @@ from trimtab.core.messages import (
     Vector,
 )
 from trimtab.core.units import Usage
-from trimtab.wire.body import ABSENT, Count, Losses, extras_of, given, read_answer, read_fields, read_request, refuse, with_model
+from trimtab.wire.body import (
+    ABSENT,
+    Count,
+    Json,
+    Losses,
+    extras_of,
+    given,
+    read_answer,
+    read_fields,
+    read_request,
+    refuse,
+    with_model,
+)
 from trimtab.wire.codec import Untranslatable, UpstreamErrorEvent, WireError
 from trimtab.wire.faults import read_error
 from trimtab.wire.openai_chat.client import encode_error
 from trimtab.wire.operations.vectors import form_of
 from trimtab.wire.operations.whole import WholeOnly, purpose_field
-
-Json = dict[str, object]
 
 TOKENS = "tokens"
 """The kind of an input that is given as token ids."""

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
-from trimtab.core.messages import Dialect, Message, Opaque, Part, Request, Text
-from trimtab.wire.body import extras_of, image_at, read_fields, read_request, refuse
+from trimtab.core.messages import Dialect, Message, Part, Request, Text
+from trimtab.wire.body import extras_of, image_at, read_fields, read_request, refuse, strange
 from trimtab.wire.openai_chat import shapes
 from trimtab.wire.operations.whole import ANY_MODEL, PassThrough
 
@@ -19,7 +19,7 @@ class _Request(Struct):
 
 _REQUEST = Decoder(_Request)
 _PART: Decoder[str | shapes.TextPart | shapes.ImagePart] = Decoder(str | shapes.TextPart | shapes.ImagePart)
-_KIND = Decoder(shapes.Kind)
+_KNOWN = ("text", "image_url")
 _CARRIED = frozenset(_Request.__struct_fields__)
 
 
@@ -49,10 +49,7 @@ def _part(raw: Raw | bytes, at: str) -> Part:
     try:
         wire = _PART.decode(raw)
     except ValidationError:
-        kind = read_request(_KIND, Raw(raw), at).type
-        if kind in ("text", "image_url"):
-            read_request(_PART, raw, at)
-        return Opaque(kind, Raw(raw))
+        return strange(Raw(raw), at, _PART, _KNOWN)
     match wire:
         case str(text) | shapes.TextPart(text=text):
             return Text(text)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import NoReturn
 
 import msgspec
-from msgspec import DecodeError, Raw, Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from trimtab.core.errors import TrimtabError
 from trimtab.core.events import Ended, Event, Finished, Frame, OpaqueDelta, Started, UsageReported
 from trimtab.core.messages import Dialect, FinishReason, Opaque, Request, Response
 from trimtab.core.units import Usage
-from trimtab.wire.body import ABSENT, Count, given, read_answer, with_model
+from trimtab.wire.body import ABSENT, Count, figures, given, read_answer, with_model
 from trimtab.wire.codec import StreamDecoder, StreamEncoder, Untranslatable, UpstreamError, UpstreamErrorEvent, WireError
 from trimtab.wire.faults import read_error
 from trimtab.wire.openai_chat.client import encode_error
@@ -64,12 +64,8 @@ _COUNTS = Decoder(_Counts)
 
 
 def _usage(raw: Raw) -> Usage | None:
-    """``None`` for figures that are not there or not to be understood: no reason to lose the answer that they came with."""
-    try:
-        wire = _COUNTS.decode(raw) if given(raw) else _Counts()
-    except (DecodeError, UnicodeDecodeError):
-        return None
-    if wire.input_tokens is None and wire.output_tokens is None:
+    wire = figures(_COUNTS, raw)
+    if wire is None or (wire.input_tokens is None and wire.output_tokens is None):
         return None
     return Usage(input=wire.input_tokens, output=wire.output_tokens)
 

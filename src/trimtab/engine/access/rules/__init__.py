@@ -9,13 +9,14 @@ create a user                  ``manage_people`` anywhere: somebody without righ
 disable, enable a user         ``manage_people`` at every place where they hold a role or own a key; where there is none, everywhere
 a service account              ``manage_people`` at its home
 grant, revoke a role           ``manage_grants`` at the place
-create, rotate, revoke a key   ``manage_keys`` at its place, or ``manage_own_keys`` there for one's own
+create, rotate, revoke a key   ``manage_keys`` at its place, or ``manage_own_keys`` there for one's own. To create or rotate one, its
+                               owner is oneself, nobody, or a service account at whose home one has ``manage_keys``
 a budget                       ``manage_budgets`` at its place; to change one, at the place from which it was set, or above
 =============================  =======================================================================================================
 
-Beside the permission, whatever adds a right passes :mod:`trimtab.engine.access.law`. Nothing is looked up before the permission is
-checked, so that a refusal does not tell whether a place is there. Taking a right away always works for who has the permission, and only
-the last lasting admin stays.
+Beside the permission, whatever adds a right passes :mod:`trimtab.engine.access.law`. What the actor may not see is not there for them,
+and a place is looked up after the permission: so a refusal does not tell what is there. Taking a right away always works for who has the
+permission, and only the last lasting admin stays.
 """
 
 from trimtab.engine.access.rules.budgets import change_budget, put_budget, remove_budget

@@ -56,7 +56,7 @@ def change_budget(
     alerts: tuple[float, ...] | None = None,
 ) -> tuple[Edit, ...]:
     """``None`` leaves a thing as it is."""
-    held = found(directory, Budget, id, "budget")
+    held = found(directory, actor, Budget, id, "budget")
     asked = replace(
         held,
         limit=held.limit if limit is None else limit,
@@ -67,7 +67,7 @@ def change_budget(
 
 
 def remove_budget(directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]:
-    held = found(directory, Budget, id, "budget")
+    held = found(directory, actor, Budget, id, "budget")
     actor.require(Permission.MANAGE_BUDGETS, held.set_at)
     return remove(held)
 
@@ -79,7 +79,7 @@ def _subject(directory: Directory, actor: Actor, of: str) -> tuple[str, str]:
         actor.require(Permission.MANAGE_BUDGETS, id)
         return standing_at(directory, id).place.path, of
     if kind == "key":
-        key = found(directory, VirtualKey, id, "key")
+        key = found(directory, actor, VirtualKey, id, "key")
         actor.require(Permission.MANAGE_BUDGETS, key.place)
         return key.place, f"key:{key.line}"
     if kind == "tag" and _TAG.fullmatch(id):

@@ -6,23 +6,18 @@ from typing import TypeVar
 
 from trimtab.core.accounts import Entity, Limits, Scope, VirtualKey, key_of
 from trimtab.core.errors import Conflict, MalformedRequest, NotFound
-from trimtab.engine.access.actor import named
+from trimtab.engine.access.actor import Actor, named
 from trimtab.engine.access.directory import Directory, Standing
+from trimtab.engine.access.sight import Sight
 
 E = TypeVar("E", bound=Entity)
 
 _LONGEST_NAME = 200
 
 
-def found(directory: Directory, kind: type[E], id: str, what: str) -> E:
-    entity = directory.find(kind, id)
-    if entity is None:
-        raise missing(what, id)
-    return entity
-
-
-def missing(what: str, id: str) -> NotFound:
-    return NotFound(f"There is no {what} {id[:100]!r}.", hint=f"List them to see the ids of every {what} here.")
+def found(directory: Directory, actor: Actor, kind: type[E], id: str, what: str) -> E:
+    """What the actor may see: to whoever may not, a refusal must not tell that it is there."""
+    return Sight(directory, actor).find(kind, id, what)
 
 
 def standing_at(directory: Directory, place: str) -> Standing:
@@ -60,12 +55,7 @@ def name_of(name: str) -> str:
 
 
 def limits_of(limits: Limits) -> Limits:
-    figures = (
-        ("requests_per_minute", limits.requests_per_minute),
-        ("tokens_per_minute", limits.tokens_per_minute),
-        ("concurrency", limits.concurrency),
-    )
-    for field, figure in figures:
+    for field, figure in limits.figures.items():
         if figure is not None and figure < 0:
             raise MalformedRequest(f"{field} cannot be negative.", param=f"limits.{field}", hint="Leave it out for no limit.")
     return limits

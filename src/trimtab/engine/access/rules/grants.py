@@ -28,6 +28,6 @@ def grant_role(directory: Directory, actor: Actor, *, id: str, holder: str, role
 
 
 def revoke_role(directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]:
-    held = found(directory, Grant, id, "grant")
+    held = found(directory, actor, Grant, id, "grant")
     actor.require(Permission.MANAGE_GRANTS, held.place)
     return keeps_an_admin(directory, actor, remove(held))

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from trimtab.core.accounts import ROOT, Grant, Permission, Role, ServiceAccount, User, holder_of
+from trimtab.core.accounts import (
+    ROOT,
+    Grant,
+    Permission,
+    Role,
+    ServiceAccount,
+    User,
+    address_key,
+    fault_of_address,
+    holder_of,
+)
 from trimtab.core.errors import Conflict, Forbidden, MalformedRequest, Unauthenticated
 from trimtab.engine.access.actor import Actor
 from trimtab.engine.access.directory import Directory
 from trimtab.engine.access.edits import Edit, put
 from trimtab.engine.access.law import keeps_an_admin, no_more_than_own
 from trimtab.engine.access.rules.check import found, name_of, open_at, unused
-
-_LONGEST_EMAIL = 254
+from trimtab.engine.access.sight import Sight
 
 
 def create_user(directory: Directory, actor: Actor, *, id: str, email: str, name: str = "") -> tuple[Edit, ...]:
     """Nobody sets an identity by hand: it would make them whoever signs in with it."""
     if not actor.may_somewhere(Permission.MANAGE_PEOPLE):
         actor.require(Permission.MANAGE_PEOPLE, ROOT)
-    local, _, domain = email.rpartition("@")
-    if not (local and domain) or len(email) > _LONGEST_EMAIL or not email.isprintable() or " " in email:
-        raise MalformedRequest("That is not an e-mail address.", param="email", hint="Write it as name@example.com.")
-    held = directory.by_email.get(email.casefold())
+    fault = fault_of_address(email)
+    if fault is not None:
+        raise MalformedRequest(fault[0], param="email", hint=fault[1])
+    held = directory.by_email.get(address_key(email))
+    if held is not None and not Sight(directory, actor).sees(held):
+        raise Conflict("That e-mail address is taken.", hint="Ask an admin of the whole installation who has it.")
     if held is not None:
         raise Conflict(
             f"That e-mail address belongs to user:{held.id} already.",
@@ -46,9 +57,7 @@ def enable_user(directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]
 
 def _reached_user(directory: Directory, actor: Actor, id: str) -> User:
     """The user, when the actor manages people everywhere that the change is felt."""
-    if not actor.may_somewhere(Permission.MANAGE_PEOPLE):
-        actor.require(Permission.MANAGE_PEOPLE, ROOT)
-    user = found(directory, User, id, "user")
+    user = found(directory, actor, User, id, "user")
     for place in sorted(directory.felt_at(f"user:{id}") or {ROOT}):
         actor.require(Permission.MANAGE_PEOPLE, place)
     return user
@@ -63,13 +72,13 @@ def create_service_account(directory: Directory, actor: Actor, *, id: str, place
 
 
 def disable_service_account(directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]:
-    held = found(directory, ServiceAccount, id, "service account")
+    held = found(directory, actor, ServiceAccount, id, "service account")
     actor.require(Permission.MANAGE_PEOPLE, held.place)
     return () if held.disabled else keeps_an_admin(directory, actor, put(replace(held, disabled=True)))
 
 
 def enable_service_account(directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]:
-    held = found(directory, ServiceAccount, id, "service account")
+    held = found(directory, actor, ServiceAccount, id, "service account")
     actor.require(Permission.MANAGE_PEOPLE, held.place)
     return no_more_than_own(directory, actor, put(replace(held, disabled=False))) if held.disabled else ()
 
@@ -82,7 +91,7 @@ def first_admin(directory: Directory, *, id: str, subject: str, email: str, now_
     is_known = not subject or not email or subject in directory.by_subject
     if is_known or any(lasts and holder.startswith("user:") for holder, lasts in directory.admins(now_ns)):
         return ()
-    invited = directory.by_email.get(email.casefold())
+    invited = directory.by_email.get(address_key(email))
     if invited is not None and (invited.subject or invited.disabled):
         return ()
     user = User(id=id, email=email, subject=subject, created_ns=now_ns) if invited is None else replace(invited, subject=subject)
@@ -98,7 +107,7 @@ def signed_in(directory: Directory, *, subject: str, email: str) -> tuple[User, 
     it, once. Raises :class:`Forbidden` for a stranger.
     """
     known = directory.by_subject.get(subject) if subject else None
-    invited = directory.by_email.get(email.casefold()) if email and subject else None
+    invited = directory.by_email.get(address_key(email)) if email and subject else None
     user = known or invited
     if user is None or (known is None and user.subject):
         raise Forbidden(

@@ -1,7 +1,7 @@
 """How a batch is worked on: whoever holds its lease checks the input, runs its lines, and reports."""
 
-from trimtab.engine.batches.running.carrying import Carriage, Carrier
+from trimtab.engine.batches.running.carrying import Carrier
 from trimtab.engine.batches.running.runner import Runner
-from trimtab.engine.batches.running.work import Shop
+from trimtab.engine.batches.running.work import Resources
 
-__all__ = ["Carriage", "Carrier", "Runner", "Shop"]
+__all__ = ["Carrier", "Resources", "Runner"]

@@ -20,13 +20,13 @@ from trimtab.core.errors import (
     RequestError,
     TrimtabError,
 )
-from trimtab.core.events import Folder
 from trimtab.core.messages import Request
 from trimtab.engine.access import Holder
 from trimtab.engine.batches.running.lines import dialect_of, question
 from trimtab.engine.batches.values import Batch
 from trimtab.engine.caller import Caller
 from trimtab.engine.gateway import Gateway
+from trimtab.engine.whole import whole_answer
 from trimtab.wire import CODECS, client_status
 from trimtab.wire.batches import Ending, Line, Result
 from trimtab.wire.codec import primary
@@ -58,7 +58,7 @@ def as_it_stands(caller: Caller, holder: Holder) -> Caller:
         place=key.place,
         owner=key.owner,
         scope=None if holder.scope == ANY_SCOPE else holder.scope,
-        chain=((f"key:{key.line}", key.limits), *((f"place:{path}", limits) for path, limits in holder.chain)),
+        chain=holder.chain,
         latency=LatencyClass.BATCH,
     )
 
@@ -79,14 +79,9 @@ def question_of(batch: Batch, line: Line) -> Request:
 
 
 async def _whole(gateway: Gateway, request: Request, caller: Caller) -> tuple[str, bytes]:
-    folder, native = Folder(), b""
     async with gateway.handle(request, caller) as reply:
-        async for frame in reply.frames:
-            if frame.native and frame.is_last and reply.dialect is request.dialect:
-                native = frame.native
-            else:
-                folder.add(frame.events)
-        return reply.id, native or CODECS[request.dialect].encode_response(folder.response(), reply.id)
+        body, _ = await whole_answer(request, reply, CODECS[request.dialect])
+        return reply.id, body
 
 
 def _failed(batch: Batch, line: Line, number: int, error: TrimtabError) -> Result | Rest | Again:

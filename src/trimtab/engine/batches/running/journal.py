@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Self
 
 from trimtab.core.errors import LedgerError
@@ -25,6 +26,8 @@ class Journal:
     def __init__(self, path_of: Callable[[int], Path], epoch: int) -> None:
         self._paths = [path_of(number) for number in range(1, epoch + 1)]
         self._file = -1
+        self._lock = Lock()
+        """Held while the file is written or closed: whoever waited for a result may be cancelled while a thread still writes it."""
         self.done: set[int] = set()
         self.counts: Counter[Ending] = Counter()
         for result in self.results():
@@ -42,7 +45,9 @@ class Journal:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        os.close(self._file)
+        with self._lock:
+            os.close(self._file)
+            self._file = -1
 
     def add(self, result: Result) -> None:
         """A second result of a line changes nothing.
@@ -53,7 +58,8 @@ class Journal:
             return
         row = written(result)
         try:
-            whole = os.write(self._file, row) == len(row)
+            with self._lock:
+                whole = os.write(self._file, row) == len(row)
         except OSError as error:
             raise _full(error.strerror) from None
         if not whole:

@@ -7,9 +7,9 @@ import logging
 from contextlib import suppress
 
 from trimtab.core.errors import LedgerError
+from trimtab.core.units import SECOND_NS
 from trimtab.engine.batches.queue import Job
-from trimtab.engine.batches.running.work import Shop, Work
-from trimtab.engine.batches.values import SECOND_NS
+from trimtab.engine.batches.running.work import Resources, Work
 from trimtab.telemetry import log
 
 _POLL_SECONDS = 1.0
@@ -18,10 +18,10 @@ _SWEEP_SECONDS = 600.0
 
 
 class Runner:
-    """At most ``shop.lanes`` batches are worked on at once: more would only share the same places."""
+    """At most ``resources.lanes`` batches are worked on at once: more would only share the same places."""
 
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+    def __init__(self, resources: Resources) -> None:
+        self._with = resources
         self._work: dict[str, tuple[Work, asyncio.Task[None]]] = {}
         self._woken = asyncio.Event()
         self._sweep_at = 0.0
@@ -45,31 +45,43 @@ class Runner:
                         await self._woken.wait()
                 self._woken.clear()
         finally:
-            tasks = [task for _, task in self._work.values()]
-            for task in tasks:
+            for _, task in self._work.values():
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(task for _, task in self._work.values()), return_exceptions=True)
+            await asyncio.gather(*(work.let_go() for work, _ in self._work.values()))
 
     async def _round(self) -> None:
         for id, (work, task) in [*self._work.items()]:
             if task.done():
+                await work.let_go()
                 del self._work[id]
                 await self._look_at(work.job, task)
-        if self._shop.clock.monotonic() >= self._sweep_at:
-            self._sweep_at = self._shop.clock.monotonic() + _SWEEP_SECONDS
-            await self._shop.files.sweep()
-        while len(self._work) < self._shop.lanes:
-            job = await self._shop.queue.claim(self._work)
+        if self._with.clock.monotonic() >= self._sweep_at:
+            self._sweep_at = self._with.clock.monotonic() + _SWEEP_SECONDS
+            await self._with.files.sweep()
+        while len(self._work) < self._with.lanes:
+            job = await self._claimed()
             if job is None:
                 return
-            work = Work(self._shop, job)
+            work = Work(self._with, job)
             task = asyncio.create_task(work.run())
             task.add_done_callback(lambda _: self._woken.set())
             self._work[job.id] = work, task
+
+    async def _claimed(self) -> Job | None:
+        """Cancelled in the middle, it gives back what it got: a lease that nobody here knows of would keep the batch from everybody."""
+        claim = asyncio.create_task(self._with.queue.claim(self._work))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            with suppress(LedgerError):
+                if (job := await claim) is not None:
+                    await self._with.queue.release(job)
+            raise
 
     async def _look_at(self, job: Job, task: asyncio.Task[None]) -> None:
         """A fault of our own stops one batch for a while, and no other."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log(__name__, "a batch could not be worked on", level=logging.ERROR, batch=job.id, error=error)
-            await self._shop.queue.rest(job.id, self._shop.clock.time_ns() + _BROKEN_SECONDS * SECOND_NS)
+            await self._with.queue.rest(job.id, self._with.clock.time_ns() + _BROKEN_SECONDS * SECOND_NS)

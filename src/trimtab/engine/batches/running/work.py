@@ -9,22 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trimtab.core.errors import EgressRefused, LedgerError, ProviderError, Unauthenticated
-from trimtab.core.units import Clock
+from trimtab.core.errors import Conflict, EgressRefused, LedgerError, ProviderError, Unauthenticated
+from trimtab.core.units import SECOND_NS, Clock
 from trimtab.engine.access import AccountBook, Holder
 from trimtab.engine.batches.files import Files
 from trimtab.engine.batches.queue import Job, Queue
 from trimtab.engine.batches.running.answer import Again, Rest, as_it_stands, ask, errored
-from trimtab.engine.batches.running.carrying import Carriage, Carrying
+from trimtab.engine.batches.running.carrying import Carrier, Carrying
 from trimtab.engine.batches.running.journal import Journal, write_all
 from trimtab.engine.batches.running.lines import Input, check
-from trimtab.engine.batches.values import SECOND_NS, Batch, Status
+from trimtab.engine.batches.values import Batch, Status
 from trimtab.engine.gateway import Gateway
 from trimtab.telemetry import log
 from trimtab.wire.batches import Ending, Line, LineFault, Result, read_line, told
@@ -42,9 +42,12 @@ _REVOKED = "The key of this batch opens nothing any more."
 _FILL = {Status.CANCELLED: Ending.CANCELED, Status.EXPIRED: Ending.EXPIRED}
 
 
-class Shop(Struct, frozen=True, kw_only=True):
+class Resources(Struct, frozen=True, kw_only=True):
     """What all work shares. ``places`` are the lines that may run at once, ``busy`` says that interactive requests need the room, and
-    ``longest`` is the longest line, bytes. ``carriage`` are the providers' own batches, ``None`` where none is used."""
+    ``longest`` is the longest line, bytes.
+
+    ``carriers`` are the deployments, by id, whose providers' own batches can be asked after; where ``hands_over``, they get lines too.
+    """
 
     gateway: Gateway
     book: AccountBook
@@ -55,20 +58,23 @@ class Shop(Struct, frozen=True, kw_only=True):
     lanes: int
     busy: Callable[[], bool]
     longest: int
-    carriage: Carriage | None = None
+    carriers: Mapping[str, Carrier]
+    hands_over: bool
 
 
 class Work:
     """``job`` is the lease, as it was last renewed."""
 
-    def __init__(self, shop: Shop, job: Job) -> None:
-        self._shop = shop
+    def __init__(self, resources: Resources, job: Job) -> None:
+        self._with = resources
         self.job = job
         self._stop: Status | None = None
         """How the batch ends before all of its lines have run."""
         self._rest_seconds: float | None = None
         self._until_ns = job.kept_until_ns
         self._is_lost = False
+        self._is_over = False
+        self._beating: asyncio.Task[None] | None = None
         self._counts: Counter[Ending] = Counter()
         self._writing = asyncio.Lock()
         self._nudged = asyncio.Event()
@@ -78,10 +84,10 @@ class Work:
         self._nudged.set()
 
     async def run(self) -> None:
-        """Until the batch has ended or rests. Raises nothing where the lease is lost: somebody else goes on."""
+        """Until the batch has ended or rests; then comes :meth:`let_go`. Raises nothing where the lease is lost: somebody else goes on."""
         me = asyncio.current_task()
         assert me is not None
-        beat = asyncio.create_task(self._beat(me))
+        self._beating = asyncio.create_task(self._beat(me))
         try:
             await self._work()
         except LedgerError:
@@ -90,31 +96,35 @@ class Work:
             if not self._is_lost or me.uncancel() > 0:
                 raise
         finally:
-            beat.cancel()
-            await asyncio.gather(beat, return_exceptions=True)
-            with suppress(LedgerError):  # the lease lapses by itself
-                await self._let_go()
+            self._is_over = True
+            self._nudged.set()
 
-    async def _let_go(self) -> None:
+    async def let_go(self) -> None:
+        """Give the lease back. No part of :meth:`run`, which may be cancelled at any point, its end included."""
+        if self._beating is not None:  # it is not cancelled, since a lease renewed without our knowing it could not be given back
+            await asyncio.gather(self._beating, return_exceptions=True)
         rests = 0
         if self._rest_seconds is not None:
-            now = self._shop.clock.time_ns()
+            now = self._with.clock.time_ns()
             rests = now + round(self._rest_seconds * SECOND_NS)
             rests = min(rests, self._until_ns) if now < self._until_ns else rests  # a window's end is noticed in time
         if not self._is_lost:
-            await self._shop.queue.release(self.job, rests_until_ns=rests)
+            with suppress(LedgerError):  # it lapses by itself
+                await self._with.queue.release(self.job, rests_until_ns=rests)
 
     # -- the lease
 
     async def _beat(self, work: asyncio.Task[None]) -> None:
         """Keep the lease, and look whether the batch should stop."""
-        clock, queue = self._shop.clock, self._shop.queue
+        clock, queue = self._with.clock, self._with.queue
         lease_ns = self.job.until_ns - clock.time_ns()
         while not self._is_lost:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(_BEAT_SECONDS, lease_ns / SECOND_NS / 4)):
                     await self._nudged.wait()
             self._nudged.clear()
+            if self._is_over:
+                return
             try:
                 if self.job.until_ns - clock.time_ns() < lease_ns * 3 // 4:
                     renewed = await queue.renew(self.job)
@@ -123,9 +133,10 @@ class Work:
                 batch = await queue.edit(self.job.kind, self.job.id, self._counted)
                 if batch is not None:
                     self._look(batch)
-            except LedgerError:
+            except (LedgerError, Conflict):
                 self._is_lost = clock.time_ns() >= self.job.until_ns
-        work.cancel()
+        if not self._is_over:
+            work.cancel()
 
     def _counted(self, batch: Batch) -> Batch:
         return replace(batch, counts=dict(self._counts)) if self._counts and not batch.status.has_ended else batch
@@ -133,20 +144,20 @@ class Work:
     def _look(self, batch: Batch) -> None:
         if batch.status is Status.CANCELLING:
             self._stop = Status.CANCELLED
-        elif self._shop.clock.time_ns() >= batch.until_ns:
+        elif self._with.clock.time_ns() >= batch.until_ns:
             self._stop = Status.EXPIRED
         elif self._holder(batch) is None:
             self._stop = Status.FAILED
 
     def _holder(self, batch: Batch) -> Holder | None:
         """The key as it stands, where it still opens."""
-        held = self._shop.book.directory.holders.get(batch.caller.key_id)
-        return held if held is not None and held.opens(self._shop.clock.time_ns()) else None
+        held = self._with.book.directory.holders.get(batch.caller.key_id)
+        return held if held is not None and held.opens(self._with.clock.time_ns()) else None
 
     # -- the work
 
     async def _work(self) -> None:
-        queue = self._shop.queue
+        queue = self._with.queue
         batch = await queue.load(self.job.kind, self.job.id)
         if batch is None:
             if queue.is_orphan(self.job):
@@ -166,19 +177,19 @@ class Work:
             await self._clear(batch)
 
     async def _validated(self, batch: Batch) -> Batch:
-        path = self._shop.files.path(f"{batch.id}.input")
-        found = await asyncio.to_thread(check, path, batch.endpoint, self._shop.longest)
+        path = self._with.files.path(f"{batch.id}.input")
+        found = await asyncio.to_thread(check, path, batch.endpoint, self._with.longest)
 
         def change(now: Batch) -> Batch:
             if now.status is not Status.VALIDATING:
                 return now
             now = replace(now, total=found.total, faults=found.faults)
-            return now.at(Status.FAILED if found.faults else Status.IN_PROGRESS, self._shop.clock.time_ns())
+            return now.at(Status.FAILED if found.faults else Status.IN_PROGRESS, self._with.clock.time_ns())
 
-        return await self._shop.queue.edit(batch.kind, batch.id, change) or batch
+        return await self._with.queue.edit(batch.kind, batch.id, change) or batch
 
     async def _run(self, batch: Batch) -> Batch:
-        files = self._shop.files
+        files = self._with.files
         input = await asyncio.to_thread(Input, files.path(f"{batch.id}.input"))
         journal = await asyncio.to_thread(Journal, lambda epoch: files.path(f"{batch.id}.{epoch}.results"), self.job.epoch)
         self._counts = journal.counts
@@ -188,27 +199,26 @@ class Work:
             if elsewhere:
                 self._rest_seconds = min(self._rest_seconds or _CARRIED_SECONDS, _CARRIED_SECONDS)
             if elsewhere or (self._stop is None and self._rest_seconds is not None):
-                return await self._shop.queue.edit(batch.kind, batch.id, self._counted) or batch
+                return await self._with.queue.edit(batch.kind, batch.id, self._counted) or batch
             self._rest_seconds = None
             return await self._report(batch, input, journal)
 
     async def _carried(self, batch: Batch, input: Input, journal: Journal) -> set[int]:
         """The lines that providers' own batches have at this moment: nobody else runs them."""
-        if self._shop.carriage is None:
-            return set()
-        path = self._shop.files.path(f"{batch.id}.handed")
-        carrying = await asyncio.to_thread(Carrying, self._shop.carriage, batch, path)
+        path = self._with.files.path(f"{batch.id}.handed")
+        carriers = self._with.carriers
+        carrying = await asyncio.to_thread(Carrying, self._with.gateway, carriers, batch, path)
         holder = self._holder(batch)
-        if not carrying.was_offered and self._stop is None and holder is not None:
+        if self._with.hands_over and carriers and not carrying.was_offered and self._stop is None and holder is not None:
             lines = ((number, _read(batch, input, number)) for number in range(len(input)) if number not in journal.done)
-            await carrying.offer(lines, as_it_stands(batch.caller, holder))
+            await carrying.offer(lines, as_it_stands(batch.caller, holder), lambda: self._has_to_stop)
         try:
             await carrying.collect(batch.caller, lambda result: self._keep(journal, result))
             if self._stop is not None:
                 await carrying.cancel()
         except (ProviderError, EgressRefused) as error:
             log(__name__, "a provider's batch cannot be asked after", level=logging.WARNING, batch=batch.id, code=error.code)
-        if self._stop is not None and self._shop.clock.time_ns() > self._stopped_ns(batch) + _GIVE_UP_NS:
+        if self._stop is not None and self._with.clock.time_ns() > self._stopped_ns(batch) + _GIVE_UP_NS:
             await carrying.give_up(batch.caller)
         return carrying.numbers()
 
@@ -226,17 +236,17 @@ class Work:
             if now.status.has_ended:
                 return now
             now = replace(self._counted(now), output=output, errors_file=errors, faults=now.faults + ((fault,) if fault else ()))
-            return now.at(status, self._shop.clock.time_ns())
+            return now.at(status, self._with.clock.time_ns())
 
-        return await self._shop.queue.edit(batch.kind, batch.id, change) or batch
+        return await self._with.queue.edit(batch.kind, batch.id, change) or batch
 
     async def _clear(self, batch: Batch) -> None:
         """What the batch needed to run can go."""
-        await self._shop.queue.forget(self.job)
+        await self._with.queue.forget(self.job)
         for epoch in range(1, self.job.epoch + 1):
-            self._shop.files.path(f"{batch.id}.{epoch}.results").unlink(missing_ok=True)
+            self._with.files.path(f"{batch.id}.{epoch}.results").unlink(missing_ok=True)
         for ending in ("input", "handed"):
-            self._shop.files.path(f"{batch.id}.{ending}").unlink(missing_ok=True)
+            self._with.files.path(f"{batch.id}.{ending}").unlink(missing_ok=True)
 
     # -- lines
 
@@ -249,7 +259,7 @@ class Work:
                 await self._lane(batch, input, journal, unanswered(), most=1)
             async with asyncio.TaskGroup() as group:
                 numbers = unanswered()
-                kept = [group.create_task(self._lane(batch, input, journal, numbers)) for _ in range(self._shop.lanes)]
+                kept = [group.create_task(self._lane(batch, input, journal, numbers)) for _ in range(self._with.lanes)]
                 await asyncio.gather(*kept)
         except* LedgerError:
             self._rest_seconds = _FULL_SECONDS
@@ -272,14 +282,14 @@ class Work:
     async def _line(self, batch: Batch, line: Line, number: int) -> Result | None:
         """``None`` where the batch stops or rests before the line has a result."""
         for tried in range(1, _TRIES + 1):
-            async with self._shop.places:
-                while self._shop.busy() and not self._has_to_stop:
-                    await self._shop.clock.sleep(_BUSY_SECONDS)
+            async with self._with.places:
+                while self._with.busy() and not self._has_to_stop:
+                    await self._with.clock.sleep(_BUSY_SECONDS)
                 self._look(batch)
                 holder = self._holder(batch)
                 if self._has_to_stop or holder is None:
                     return None
-                said = await ask(self._shop.gateway, batch, line, number, as_it_stands(batch.caller, holder))
+                said = await ask(self._with.gateway, batch, line, number, as_it_stands(batch.caller, holder))
             match said:
                 case Result():
                     return said
@@ -289,8 +299,15 @@ class Work:
                 case Again(result=result) if tried == _TRIES:
                     return result
                 case Again(seconds=seconds):
-                    await self._shop.clock.sleep(max(seconds, _WAIT_SECONDS * 2**tried))
+                    await self._pause(max(seconds, _WAIT_SECONDS * 2**tried))
         return None
+
+    async def _pause(self, seconds: float) -> None:
+        """An upstream may ask for an hour; a batch that has to stop waits no longer."""
+        clock = self._with.clock
+        until = clock.monotonic() + seconds
+        while not self._has_to_stop and (left := until - clock.monotonic()) > 0:
+            await clock.sleep(min(left, _BEAT_SECONDS))
 
     # -- the report
 
@@ -301,9 +318,9 @@ class Work:
         if status is Status.COMPLETED:
 
             def finalizing(now: Batch) -> Batch:
-                return now.at(Status.FINALIZING, self._shop.clock.time_ns()) if now.status is Status.IN_PROGRESS else now
+                return now.at(Status.FINALIZING, self._with.clock.time_ns()) if now.status is Status.IN_PROGRESS else now
 
-            batch = await self._shop.queue.edit(batch.kind, batch.id, finalizing) or batch
+            batch = await self._with.queue.edit(batch.kind, batch.id, finalizing) or batch
         await asyncio.to_thread(self._fill, batch, input, journal, status)
         return await self._ended(batch, status, *await self._files(batch, journal))
 
@@ -330,7 +347,7 @@ class Work:
     async def _file(self, batch: Batch, id: str, journal: Journal, wanted: Callable[[Result], bool]) -> str:
         mark = batch.id.rpartition("_")[2]
         rows = (told(result, batch.flavour, f"batch_req_{mark}_{result.number}") for result in journal.results() if wanted(result))
-        files = self._shop.files
+        files = self._with.files
         async with files.making(f"{id}.part") as part:
             count = await asyncio.to_thread(write_all, rows, part)
             if batch.flavour == "anthropic":

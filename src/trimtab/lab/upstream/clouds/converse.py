@@ -12,11 +12,10 @@ from msgspec import Raw, Struct, field
 
 from trimtab.lab.upstream.answers import Answer, Piece, Role, body, halves
 from trimtab.lab.upstream.obliging import Asked
+from trimtab.wire.body import Json
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "content_filtered"}
 _SIGNATURE = "bGFiLXNpZ25hdHVyZQ=="
-
-Json = dict[str, object]
 
 
 class _Camel(Struct, rename="camel"):

@@ -15,8 +15,7 @@ from trimtab.core.messages import Dialect
 from trimtab.lab.upstream.answers import Answer, Piece, body
 from trimtab.lab.upstream.obliging import Asked
 from trimtab.lab.upstream.operations.embeddings import vector_of
-
-Json = dict[str, object]
+from trimtab.wire.body import Json
 
 _FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY"}
 _SIGNATURE = "bGFiLXNpZ25hdHVyZQ=="

@@ -13,7 +13,8 @@ from trimtab.core.errors import Conflict
 from trimtab.engine.access import Actor, Directory, Edit, Sight, rules
 from trimtab.engine.limits.purse import CONFIG_BUDGET
 from trimtab.server.admin.shapes import AtPlace, BudgetView, Money, Nothing, Page, nano, page
-from trimtab.server.admin.table import Asked, Site, operation
+from trimtab.server.admin.table import Asked, operation
+from trimtab.server.common.site import Site
 
 Shares = Annotated[tuple[Annotated[float, Meta(gt=0, le=1000)], ...], Meta(max_length=20)]
 _ALERTS = (0.8, 1.0)
@@ -40,7 +41,7 @@ class BudgetChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 async def budget_views(site: Site, budgets: Iterable[Budget]) -> list[BudgetView]:
     """Each with what is spent and held by all processes. One that was set a moment ago has no figures yet."""
     purse = site.gateway.purse
-    await purse.refresh(now=True)
+    await purse.refresh()  # at most once a second, however often somebody asks
     known, spending = {budget.id for budget in purse.budgets}, purse.spending()
     return [
         BudgetView.of_budget(

@@ -29,12 +29,12 @@ async def list_grants(asked: Asked[OfHolder, Nothing]) -> Page[GrantView]:
     """Grants, by id."""
     sight, query = asked.sight, asked.query
     found = [grant for grant in sight.all(Grant) if sight.within(grant, query.place) and query.holder in (None, grant.holder)]
-    return page([(grant.id, GrantView.of(grant)) for grant in found], query)
+    return page([(grant.id, GrantView.showing(grant)) for grant in found], query)
 
 
 async def get_grant(asked: Asked[Nothing, Nothing]) -> GrantView:
     """One grant."""
-    return GrantView.of(asked.sight.find(Grant, asked.target, "grant"))
+    return GrantView.showing(asked.sight.find(Grant, asked.target, "grant"))
 
 
 async def grant_role(asked: Asked[Nothing, GrantBody]) -> GrantView:
@@ -42,14 +42,14 @@ async def grant_role(asked: Asked[Nothing, GrantBody]) -> GrantView:
     id, body = asked.site.book.new_id(), asked.body
     rule = partial(rules.grant_role, id=id, holder=body.holder, role=body.role, place=body.place)
     await asked.site.book.apply(asked.actor, rule)
-    return GrantView.of(asked.site.book.directory.now(Grant, id))
+    return GrantView.showing(asked.site.book.directory.now(Grant, id))
 
 
 async def revoke_role(asked: Asked[Nothing, Nothing]) -> GrantView:
     """Take a role away. The last lasting admin of the installation stays."""
     (change,) = await asked.site.book.apply(asked.actor, partial(rules.revoke_role, id=asked.target))
     assert isinstance(change.entity, Grant)
-    return GrantView.of(change.entity)
+    return GrantView.showing(change.entity)
 
 
 _SEE = "to hold it; manage_grants or read_audit at its place"

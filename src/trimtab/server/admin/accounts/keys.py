@@ -31,7 +31,10 @@ class KeyBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     place: str
     owner: Annotated[
         str | None,
-        Meta(description="user:ID or service_account:ID; empty for nobody. Left out: whoever makes it, where a key, its owner."),
+        Meta(
+            description="service_account:ID; or empty for nobody. Left out: whoever makes it, where a key, its owner. "
+            "Nobody makes a key for another person."
+        ),
     ] = None
     name: Name = ""
     scope: AccessScope | None = None
@@ -59,12 +62,12 @@ async def list_keys(asked: Asked[OfOwner, Nothing]) -> Page[KeyView]:
     """Keys, by id, without the keys themselves."""
     sight, query = asked.sight, asked.query
     found = [key for key in sight.all(VirtualKey) if sight.within(key, query.place) and query.owner in (None, key.owner)]
-    return page([(key.id, KeyView.of(key)) for key in found], query)
+    return page([(key.id, KeyView.showing(key)) for key in found], query)
 
 
 async def get_key(asked: Asked[Nothing, Nothing]) -> KeyView:
     """One key, without the key itself."""
-    return KeyView.of(asked.sight.find(VirtualKey, asked.target, "key"))
+    return KeyView.showing(asked.sight.find(VirtualKey, asked.target, "key"))
 
 
 async def create_key(asked: Asked[Nothing, KeyBody]) -> NewKeyView:
@@ -81,7 +84,7 @@ async def create_key(asked: Asked[Nothing, KeyBody]) -> NewKeyView:
         expires_ns=None if body.expires_at is None else nanoseconds(body.expires_at, "expires_at"),
     )
     await asked.site.book.apply(asked.actor, partial(rules.create_key, asked=wanted))
-    return NewKeyView(key=key, described=KeyView.of(asked.site.book.directory.now(VirtualKey, id)))
+    return NewKeyView(key=key, described=KeyView.showing(asked.site.book.directory.now(VirtualKey, id)))
 
 
 async def rotate_key(asked: Asked[Nothing, RotateBody]) -> NewKeyView:
@@ -90,21 +93,24 @@ async def rotate_key(asked: Asked[Nothing, RotateBody]) -> NewKeyView:
     rule = partial(rules.rotate_key, key_id=asked.target, id=id, digest=digest(key), overlap_seconds=asked.body.overlap_seconds)
     await book.apply(asked.actor, rule)
     old, new = book.directory.now(VirtualKey, asked.target), book.directory.now(VirtualKey, id)
-    return NewKeyView(key=key, described=KeyView.of(new), replaces=KeyView.of(old))
+    return NewKeyView(key=key, described=KeyView.showing(new), replaces=KeyView.showing(old))
 
 
 async def revoke_key(asked: Asked[Nothing, Nothing]) -> KeyView:
     """Revoke a key: it opens nothing from now on."""
     await asked.site.book.apply(asked.actor, partial(rules.revoke_key, key_id=asked.target))
-    return KeyView.of(asked.site.book.directory.now(VirtualKey, asked.target))
+    return KeyView.showing(asked.site.book.directory.now(VirtualKey, asked.target))
 
 
-_SEE = "to be it or its owner; manage_keys or read_audit at its place"
+_SEE = "to be it or its owner; manage_keys or read_audit at its place; for a key, manage_own_keys there to see its owner's others"
 _CHANGE = "manage_keys at its place, or manage_own_keys there for one's own"
+_SPEAK = "where it has an owner, to be them, or manage_keys at the service account's home"
 _ONE = "/-/keys/{id}"
 KEYS = (
     operation("GET", "/-/keys", list_keys, query=OfOwner, body=Nothing, answer=Page[KeyView], needs=_SEE),
-    operation("POST", "/-/keys", create_key, query=Nothing, body=KeyBody, answer=NewKeyView, status=201, needs=_CHANGE),
+    operation(
+        "POST", "/-/keys", create_key, query=Nothing, body=KeyBody, answer=NewKeyView, status=201, needs=f"{_CHANGE}; {_SPEAK}"
+    ),
     operation("GET", _ONE, get_key, query=Nothing, body=Nothing, answer=KeyView, needs=_SEE),
     operation("DELETE", _ONE, revoke_key, query=Nothing, body=Nothing, answer=KeyView, needs=_CHANGE),
     operation(
@@ -115,6 +121,6 @@ KEYS = (
         body=RotateBody,
         answer=NewKeyView,
         status=201,
-        needs=f"{_CHANGE}; and everything that the key can do",
+        needs=f"{_CHANGE}; everything that the key can do; {_SPEAK}",
     ),
 )

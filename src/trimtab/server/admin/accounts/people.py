@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 from msgspec import Meta, Struct
 
-from trimtab.core.accounts import ServiceAccount, User
-from trimtab.engine.access import rules
+from trimtab.core.accounts import ServiceAccount, User, holder_of
+from trimtab.engine.access import Actor, Directory, Edit, rules
 from trimtab.server.admin.shapes import AtPlace, Name, Nothing, Page, Paging, ServiceAccountView, UserView, page
 from trimtab.server.admin.table import Asked, operation
+from trimtab.server.common.credentials import SESSION_KIND
+
+E = TypeVar("E", User, ServiceAccount)
+
+
+class _Switch(Protocol):
+    def __call__(self, directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]: ...
 
 
 class UserBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,52 +40,57 @@ class Participation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 async def list_users(asked: Asked[Paging, Nothing]) -> Page[UserView]:
     """Users, by id."""
-    return page([(user.id, UserView.of(user)) for user in asked.sight.all(User)], asked.query)
+    return page([(user.id, UserView.showing(user)) for user in asked.sight.all(User)], asked.query)
 
 
 async def get_user(asked: Asked[Nothing, Nothing]) -> UserView:
     """One user."""
-    return UserView.of(asked.sight.find(User, asked.target, "user"))
+    return UserView.showing(asked.sight.find(User, asked.target, "user"))
 
 
 async def create_user(asked: Asked[Nothing, UserBody]) -> UserView:
     """Let a person in. They have no rights until a role is granted to them."""
     id = asked.site.book.new_id()
     await asked.site.book.apply(asked.actor, partial(rules.create_user, id=id, email=asked.body.email, name=asked.body.name))
-    return UserView.of(asked.site.book.directory.now(User, id))
+    return UserView.showing(asked.site.book.directory.now(User, id))
 
 
 async def change_user(asked: Asked[Nothing, Participation]) -> UserView:
-    """Disable or enable a user."""
-    rule = rules.disable_user if asked.body.disabled else rules.enable_user
-    await asked.site.book.apply(asked.actor, partial(rule, id=asked.target))
-    return UserView.of(asked.site.book.directory.now(User, asked.target))
+    """Disable or enable a user. Whoever is disabled is signed out, and has to sign in again once they are enabled."""
+    user = await _switched(asked, User, rules.disable_user, rules.enable_user)
+    if user.disabled:
+        await asked.site.store.remove_documents(SESSION_KIND, owner=holder_of(user))
+    return UserView.showing(user)
 
 
 async def list_service_accounts(asked: Asked[AtPlace, Nothing]) -> Page[ServiceAccountView]:
     """Service accounts, by id."""
     sight = asked.sight
     found = [account for account in sight.all(ServiceAccount) if sight.within(account, asked.query.place)]
-    return page([(account.id, ServiceAccountView.of(account)) for account in found], asked.query)
+    return page([(account.id, ServiceAccountView.showing(account)) for account in found], asked.query)
 
 
 async def get_service_account(asked: Asked[Nothing, Nothing]) -> ServiceAccountView:
     """One service account."""
-    return ServiceAccountView.of(asked.sight.find(ServiceAccount, asked.target, "service account"))
+    return ServiceAccountView.showing(asked.sight.find(ServiceAccount, asked.target, "service account"))
 
 
 async def create_service_account(asked: Asked[Nothing, ServiceAccountBody]) -> ServiceAccountView:
     """Create a service account. It acts by keys that it owns, at its place or below."""
     id, body = asked.site.book.new_id(), asked.body
     await asked.site.book.apply(asked.actor, partial(rules.create_service_account, id=id, place=body.place, name=body.name))
-    return ServiceAccountView.of(asked.site.book.directory.now(ServiceAccount, id))
+    return ServiceAccountView.showing(asked.site.book.directory.now(ServiceAccount, id))
 
 
 async def change_service_account(asked: Asked[Nothing, Participation]) -> ServiceAccountView:
     """Disable or enable a service account."""
-    rule = rules.disable_service_account if asked.body.disabled else rules.enable_service_account
-    await asked.site.book.apply(asked.actor, partial(rule, id=asked.target))
-    return ServiceAccountView.of(asked.site.book.directory.now(ServiceAccount, asked.target))
+    changed = await _switched(asked, ServiceAccount, rules.disable_service_account, rules.enable_service_account)
+    return ServiceAccountView.showing(changed)
+
+
+async def _switched(asked: Asked[Nothing, Participation], kind: type[E], off: _Switch, on: _Switch) -> E:
+    await asked.site.book.apply(asked.actor, partial(off if asked.body.disabled else on, id=asked.target))
+    return asked.site.book.directory.now(kind, asked.target)
 
 
 _SEE_USER = "to be that user; manage_people or read_audit where they hold a role or own a key"

@@ -62,11 +62,11 @@ async def close_place(asked: Asked[Nothing, Nothing]) -> PlaceView:
 
 def _current(asked: Asked[Nothing, PlaceBody] | Asked[Nothing, Nothing]) -> PlaceView:
     standing = asked.site.book.directory.standings[asked.target]
-    return PlaceView.of(standing.place, standing.barred)
+    return PlaceView.showing(standing.place, barred=standing.barred)
 
 
 def _view(sight: Sight, place: Place) -> PlaceView:
-    return PlaceView.of(place, sight.directory.standings[place.path].barred)
+    return PlaceView.showing(place, barred=sight.directory.standings[place.path].barred)
 
 
 _PATH = "/-/places/{path:path}"

@@ -12,7 +12,8 @@ from starlette.types import Send
 
 from trimtab.core.errors import MalformedRequest, NotFound
 from trimtab.engine.batches import Desk
-from trimtab.server.doors.door import Asked, Door, House, start
+from trimtab.server.common.site import Site
+from trimtab.server.doors.door import Asked, Door, start
 from trimtab.wire import ClientCodec
 
 _PIECE = 256 * 1024
@@ -21,8 +22,8 @@ _PIECE = 256 * 1024
 class DeskDoor(Door):
     """A door with the desk behind it."""
 
-    def __init__(self, house: House, codec: ClientCodec, desk: Desk) -> None:
-        super().__init__(house, codec)
+    def __init__(self, site: Site, codec: ClientCodec, desk: Desk) -> None:
+        super().__init__(site, codec)
         self.desk = desk
 
 

@@ -9,19 +9,20 @@ from starlette.types import Receive, Send
 
 from trimtab.core.errors import MalformedRequest
 from trimtab.core.messages import Dialect
+from trimtab.core.units import SECOND_NS
 from trimtab.engine import ClientGone
 from trimtab.engine.batches import Desk, KeptFile
+from trimtab.server.common.site import Site
 from trimtab.server.doors.batches.desks import DeskDoor, Query, id_of, send_file
-from trimtab.server.doors.door import Asked, House, send_json
+from trimtab.server.doors.door import Asked, send_json
 from trimtab.wire import CODECS
 
 _MOST = 10_000
-_SECOND_NS = 1_000_000_000
 
 
 class _FileDoor(DeskDoor):
-    def __init__(self, house: House, desk: Desk) -> None:
-        super().__init__(house, CODECS[Dialect.OPENAI_CHAT], desk)
+    def __init__(self, site: Site, desk: Desk) -> None:
+        super().__init__(site, CODECS[Dialect.OPENAI_CHAT], desk)
 
 
 class Upload(_FileDoor):
@@ -86,8 +87,8 @@ def told(file: KeptFile) -> dict[str, object]:
         "id": file.id,
         "object": "file",
         "bytes": file.size,
-        "created_at": file.created_ns // _SECOND_NS,
-        "expires_at": file.expires_ns // _SECOND_NS,
+        "created_at": file.created_ns // SECOND_NS,
+        "expires_at": file.expires_ns // SECOND_NS,
         "filename": file.name,
         "purpose": file.purpose,
         "status": "processed",

@@ -9,19 +9,19 @@ from starlette.types import Receive, Send
 
 from trimtab.core.errors import MalformedRequest, NotFound
 from trimtab.core.messages import Dialect
+from trimtab.core.units import SECOND_NS
 from trimtab.engine.batches import Batch, Desk, Status
+from trimtab.server.common.site import Site
 from trimtab.server.doors.batches.desks import DeskDoor, Query, id_of, send_file
-from trimtab.server.doors.door import Asked, House, send_json
+from trimtab.server.doors.door import Asked, send_json
 from trimtab.server.doors.headers import protocol_headers
 from trimtab.wire import CODECS
 from trimtab.wire.batches import Ending
 
-_SECOND_NS = 1_000_000_000
-
 
 class _MessageBatchDoor(DeskDoor):
-    def __init__(self, house: House, desk: Desk) -> None:
-        super().__init__(house, CODECS[Dialect.ANTHROPIC], desk)
+    def __init__(self, site: Site, desk: Desk) -> None:
+        super().__init__(site, CODECS[Dialect.ANTHROPIC], desk)
 
     async def _send(self, send: Send, batch: Batch) -> None:
         await send_json(send, 200, msgspec.json.encode(told(batch)))
@@ -92,4 +92,4 @@ def told(batch: Batch) -> dict[str, object]:
 
 
 def _time(ns: int) -> str:
-    return datetime.datetime.fromtimestamp(ns / _SECOND_NS, datetime.UTC).isoformat().replace("+00:00", "Z")
+    return datetime.datetime.fromtimestamp(ns / SECOND_NS, datetime.UTC).isoformat().replace("+00:00", "Z")

@@ -9,15 +9,16 @@ from msgspec import Meta, Struct
 from starlette.types import Receive, Send
 
 from trimtab.core.messages import Dialect
+from trimtab.core.units import SECOND_NS
 from trimtab.engine.batches import Batch, Desk, Status
+from trimtab.server.common.site import Site
 from trimtab.server.doors.batches.desks import DeskDoor, Query, id_of
 from trimtab.server.doors.batches.files import listed
-from trimtab.server.doors.door import Asked, House, send_json
+from trimtab.server.doors.door import Asked, send_json
 from trimtab.wire import CODECS
 from trimtab.wire.batches import ENDPOINTS, Ending
 from trimtab.wire.body import read_fields, read_request, refuse
 
-_SECOND_NS = 1_000_000_000
 _STAMPS = {
     Status.IN_PROGRESS: "in_progress_at",
     Status.FINALIZING: "finalizing_at",
@@ -48,8 +49,8 @@ _CREATE = msgspec.json.Decoder(_Create)
 
 
 class _BatchDoor(DeskDoor):
-    def __init__(self, house: House, desk: Desk) -> None:
-        super().__init__(house, CODECS[Dialect.OPENAI_CHAT], desk)
+    def __init__(self, site: Site, desk: Desk) -> None:
+        super().__init__(site, CODECS[Dialect.OPENAI_CHAT], desk)
 
 
 class CreateBatch(_BatchDoor):
@@ -101,8 +102,8 @@ def told(batch: Batch) -> dict[str, object]:
         "status": batch.status,
         "output_file_id": batch.output or None,
         "error_file_id": batch.errors_file or None,
-        "created_at": batch.created_ns // _SECOND_NS,
-        "expires_at": batch.until_ns // _SECOND_NS,
+        "created_at": batch.created_ns // SECOND_NS,
+        "expires_at": batch.until_ns // SECOND_NS,
         "request_counts": {"total": batch.total, "completed": done, "failed": sum(batch.counts.values()) - done},
         "metadata": batch.metadata,
         **{name: _seconds(batch, status) for status, name in _STAMPS.items()},
@@ -111,4 +112,4 @@ def told(batch: Batch) -> dict[str, object]:
 
 def _seconds(batch: Batch, status: Status) -> int | None:
     at_ns = batch.reached.get(status)
-    return None if at_ns is None else at_ns // _SECOND_NS
+    return None if at_ns is None else at_ns // SECOND_NS

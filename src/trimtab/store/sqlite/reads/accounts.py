@@ -1,18 +1,16 @@
-"""The directory and its audit, and the keys of before there were accounts."""
+"""The directory and its audit."""
 
 from __future__ import annotations
 
 import sqlite3
 
 from trimtab.core.accounts import Change, Entity
-from trimtab.store.base import StoredKey
 from trimtab.store.directory import entity_of
 from trimtab.store.rows import decode
 
 _REVISION = "SELECT revision FROM directory"
 _ENTITIES = "SELECT body FROM entities ORDER BY kind, id"
 _CHANGES = "SELECT body FROM events WHERE kind = 'change' AND id > ? ORDER BY id LIMIT ?"
-_KEYS = "SELECT id, digest, created_ns FROM keys ORDER BY id"
 
 
 def revision(db: sqlite3.Connection) -> int:
@@ -28,7 +26,3 @@ def directory(db: sqlite3.Connection) -> tuple[int, tuple[Entity, ...]]:
 def changes(db: sqlite3.Connection, after: str, limit: int) -> list[Change]:
     rows = [decode(body) for (body,) in db.execute(_CHANGES, (after, limit))]
     return [row for row in rows if isinstance(row, Change)]
-
-
-def keys(db: sqlite3.Connection) -> tuple[StoredKey, ...]:
-    return tuple(StoredKey(*row) for row in db.execute(_KEYS))

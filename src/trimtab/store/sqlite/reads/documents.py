@@ -7,18 +7,14 @@ import sqlite3
 from msgspec import Struct
 
 from trimtab.store.base import Document
-from trimtab.store.sqlite.reads.records import within
+from trimtab.store.sqlite.reads.filters import WITHIN, within
 
 _ONE = """SELECT kind, id, place, owner, created_ns, expires_ns, body FROM documents
           WHERE kind = :kind AND id = :id AND (expires_ns IS NULL OR expires_ns > :now_ns)"""
-_OLDEST = """SELECT kind, id, place, owner, created_ns, expires_ns, body FROM documents
-             WHERE kind = :kind AND id > :after AND (expires_ns IS NULL OR expires_ns > :now_ns)
-               AND (:place IS NULL OR place = :place OR (place >= :below AND place < :beyond))
-             ORDER BY id LIMIT :limit"""
-_NEWEST = """SELECT kind, id, place, owner, created_ns, expires_ns, body FROM documents
-             WHERE kind = :kind AND (:after = '' OR id < :after) AND (expires_ns IS NULL OR expires_ns > :now_ns)
-               AND (:place IS NULL OR place = :place OR (place >= :below AND place < :beyond))
-             ORDER BY id DESC LIMIT :limit"""
+_MANY = f"""SELECT kind, id, place, owner, created_ns, expires_ns, body FROM documents
+            WHERE kind = :kind AND (expires_ns IS NULL OR expires_ns > :now_ns) AND {WITHIN}"""  # noqa: S608 - constants alone
+_OLDEST = f"{_MANY} AND id > :after ORDER BY id LIMIT :limit"
+_NEWEST = f"{_MANY} AND (:after = '' OR id < :after) ORDER BY id DESC LIMIT :limit"
 
 _Line = tuple[str, str, str, str, int, int | None, bytes]
 

@@ -1,4 +1,4 @@
-"""Requests: one by one, in pages, and in sums. What a filter chooses by stands in the table of requests."""
+"""Requests: one by one, in pages, and in sums."""
 
 from __future__ import annotations
 
@@ -11,63 +11,31 @@ from trimtab.core.record import Record
 from trimtab.core.units import NanoUSD
 from trimtab.store.base import Filter, Totals
 from trimtab.store.rows import decode, join
+from trimtab.store.sqlite.reads.filters import SETTLED, WANTED, parameters
 
 _GET = """SELECT e.id, e.body, k.key FROM events AS e LEFT JOIN content_keys AS k ON k.id = e.id
           WHERE e.id = ? AND e.kind <> 'change' ORDER BY e.at_ns, e.writer, e.seq"""
 # The unary plus keeps the planner on the order of ids: by time it would sort all that is left for every page.
-_SCAN = """WITH page AS (
+_SCAN = f"""WITH page AS (
              SELECT r.id FROM requests AS r
              WHERE r.id > :after
                AND (:since_ns IS NULL OR +r.at_ns >= :since_ns)
                AND (:until_ns IS NULL OR +r.at_ns < :until_ns)
-               AND (:key_id IS NULL OR r.key_id = :key_id)
-               AND (:place IS NULL OR r.place = :place OR (r.place >= :below AND r.place < :beyond))
-               AND (:owner IS NULL OR r.owner = :owner)
-               AND (:tag IS NULL OR EXISTS (SELECT 1 FROM request_tags WHERE id = r.id AND tag = :tag))
-               AND (:deployment IS NULL OR r.deployment = :deployment
-                    OR EXISTS (SELECT 1 FROM attempts WHERE id = r.id AND deployment = :deployment))
+               AND {WANTED}
              ORDER BY r.id LIMIT :limit
            )
            SELECT e.id, e.body, k.key FROM page
            JOIN events AS e ON e.id = page.id AND e.kind <> 'change' LEFT JOIN content_keys AS k ON k.id = page.id
-           ORDER BY e.id, e.at_ns, e.writer, e.seq"""
+           ORDER BY e.id, e.at_ns, e.writer, e.seq"""  # noqa: S608 - constants alone
 # Sums are taken in halves of 32 bits: SQLite fails on a sum beyond 64 bits, and one absurd figure must not hide all others.
-_TOTALS = """SELECT count(*), count(*) FILTER (WHERE r.outcome = 'complete'), sum(r.cost_unknown),
+_TOTALS = f"""SELECT count(*), count(*) FILTER (WHERE r.outcome = 'complete'), sum(r.cost_unknown),
                     sum(r.input_tokens >> 32), sum(r.input_tokens & 0xFFFFFFFF),
                     sum(r.output_tokens >> 32), sum(r.output_tokens & 0xFFFFFFFF),
                     sum(r.cost >> 32), sum(r.cost & 0xFFFFFFFF)
              FROM requests AS r
-             WHERE r.outcome IS NOT NULL
-               AND r.at_ns >= coalesce(:since_ns, -9223372036854775808)
-               AND (:until_ns IS NULL OR r.at_ns < :until_ns)
-               AND (:key_id IS NULL OR r.key_id = :key_id)
-               AND (:place IS NULL OR r.place = :place OR (r.place >= :below AND r.place < :beyond))
-               AND (:owner IS NULL OR r.owner = :owner)
-               AND (:tag IS NULL OR EXISTS (SELECT 1 FROM request_tags WHERE id = r.id AND tag = :tag))
-               AND (:deployment IS NULL OR r.deployment = :deployment
-                    OR EXISTS (SELECT 1 FROM attempts WHERE id = r.id AND deployment = :deployment))"""
+             WHERE {SETTLED}"""  # noqa: S608 - constants alone
 _UNSETTLED = "SELECT id FROM requests WHERE outcome IS NULL AND at_ns < ? ORDER BY id"
 _LAST = "SELECT max(id) FROM requests"
-
-Parameters = dict[str, int | str | None]
-
-
-def parameters(where: Filter) -> Parameters:
-    """A filter's values by the names that the SQL here and in ``usage`` has for them."""
-    return {
-        "since_ns": where.since_ns,
-        "until_ns": where.until_ns,
-        "key_id": where.key_id,
-        "owner": where.owner,
-        "tag": where.tag,
-        "deployment": where.deployment,
-        **within(where.place),
-    }
-
-
-def within(place: str | None) -> Parameters:
-    """What lies at or below ``place``: all paths between ``place/`` and ``place0``, since ``0`` is the character after ``/``."""
-    return {"place": place or None, "below": f"{place}/", "beyond": f"{place}0"}
 
 
 def get(db: sqlite3.Connection, id: str) -> Record | None:

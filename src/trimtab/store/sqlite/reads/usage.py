@@ -12,13 +12,18 @@ from datetime import date, timedelta
 from operator import add
 from types import MappingProxyType
 
+from trimtab.core.errors import ReportTooLarge
 from trimtab.core.units import NanoUSD
 from trimtab.store.base import Dimension, Filter, UsageRow
 from trimtab.store.figures import levels
-from trimtab.store.sqlite.reads.records import parameters, whole
+from trimtab.store.sqlite.reads.filters import SETTLED, parameters
+from trimtab.store.sqlite.reads.records import whole
+
+MOST_GROUPS = 50_000
+"""In one report: some tens of megabytes on their way."""
 
 # A request has one line, or one for each of its attempts (``:attempts``, where it made several), times its tags (``:by_tag``).
-_USAGE = """WITH lines AS (
+_USAGE = f"""WITH lines AS (
               SELECT r.id AS id,
                      CASE WHEN :by_place THEN r.place END AS place,
                      CASE WHEN :by_key THEN r.key_id END AS key_id,
@@ -41,15 +46,7 @@ _USAGE = """WITH lines AS (
               FROM requests AS r
                    LEFT JOIN attempts AS a ON :attempts AND a.id = r.id
                    LEFT JOIN request_tags AS t ON :by_tag AND t.id = r.id
-              WHERE r.outcome IS NOT NULL
-                AND r.at_ns >= coalesce(:since_ns, -9223372036854775808)
-                AND (:until_ns IS NULL OR r.at_ns < :until_ns)
-                AND (:key_id IS NULL OR r.key_id = :key_id)
-                AND (:place IS NULL OR r.place = :place OR (r.place >= :below AND r.place < :beyond))
-                AND (:owner IS NULL OR r.owner = :owner)
-                AND (:tag IS NULL OR EXISTS (SELECT 1 FROM request_tags WHERE id = r.id AND tag = :tag))
-                AND (:deployment IS NULL OR r.deployment = :deployment
-                    OR EXISTS (SELECT 1 FROM attempts WHERE id = r.id AND deployment = :deployment))
+              WHERE {SETTLED}
             )
             SELECT place, key_id, owner, tag, deployment, model, tier, zone, dialect, operation, outcome, day, cached,
                    -- Only by attempts can a request come twice into one group, and only then is it worth remembering which came.
@@ -60,7 +57,8 @@ _USAGE = """WITH lines AS (
                    sum(output_tokens >> 32), sum(output_tokens & 0xFFFFFFFF),
                    sum(cost >> 32), sum(cost & 0xFFFFFFFF)
             FROM lines
-            GROUP BY place, key_id, owner, tag, deployment, model, tier, zone, dialect, operation, outcome, day, cached"""
+            GROUP BY place, key_id, owner, tag, deployment, model, tier, zone, dialect, operation, outcome, day, cached
+            LIMIT {MOST_GROUPS + 1}"""  # noqa: S608 - constants alone
 
 _COLUMNS = (
     "place",
@@ -109,7 +107,12 @@ def usage(db: sqlite3.Connection, where: Filter, by: tuple[Dimension, ...]) -> t
     asked = {column for column, _ in words}
     flags = {f"by_{column}": column in asked for column in _COLUMNS}
     groups: dict[tuple[str, ...], _Sums] = {}
-    for row in db.execute(_USAGE, {**parameters(where), **flags, "attempts": any(dimension.of_attempts for dimension in by)}):
+    rows = db.execute(_USAGE, {**parameters(where), **flags, "attempts": any(dimension.of_attempts for dimension in by)})
+    for number, row in enumerate(rows, 1):
+        if number > MOST_GROUPS:
+            raise ReportTooLarge(
+                f"The report has more than {MOST_GROUPS} groups.", hint="Ask for a shorter time, a single place or key, or by less."
+            )
         found = dict(zip(_COLUMNS, row, strict=False))
         keys = tuple(word(found[column]) for column, word in words)
         sums = tuple(number or 0 for number in row[len(_COLUMNS) :])

@@ -13,6 +13,7 @@ _PUT = """INSERT INTO documents (kind, id, place, owner, created_ns, expires_ns,
             expires_ns = excluded.expires_ns, body = excluded.body"""
 _BODY = "SELECT body FROM documents WHERE kind = ? AND id = ?"
 _REMOVE = "DELETE FROM documents WHERE kind = ? AND id = ?"
+_REMOVE_OWNED = "DELETE FROM documents WHERE kind = ? AND owner = ?"
 _EXPIRE = "DELETE FROM documents WHERE expires_ns <= ?"
 
 _Line = tuple[str, str, str, str, int, int | None, bytes]
@@ -54,6 +55,11 @@ def _swap(line: _Line, expected: bytes | None, group: Group) -> bool:
 def removing(kind: str, id: str) -> Work[bool]:
     check_storable(kind, id)
     return lambda group: group.db.execute(_REMOVE, (kind, id)).rowcount == 1
+
+
+def removing_owned(kind: str, owner: str) -> Work[int]:
+    check_storable(kind, owner)
+    return lambda group: group.db.execute(_REMOVE_OWNED, (kind, owner)).rowcount
 
 
 def expiring(now_ns: int) -> Work[int]:

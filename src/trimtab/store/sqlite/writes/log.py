@@ -12,7 +12,6 @@ from functools import partial
 
 from trimtab.core.errors import LedgerError
 from trimtab.core.record import Correction, Intent, Outcome, Record, Row
-from trimtab.store.base import StoredKey
 from trimtab.store.figures import Figures, figures, settled
 from trimtab.store.rows import Entry, already_otherwise, decode, encode, join, not_by_append, not_yet
 from trimtab.store.sqlite.writes.group import Group, Work
@@ -33,8 +32,6 @@ _IS_SETTLED = "SELECT outcome IS NOT NULL FROM requests WHERE id = ?"
 _BODY = "SELECT body FROM events WHERE id = ? AND kind = ?"
 _HAS_CORRECTION = "SELECT 1 FROM events WHERE id = ? AND kind = 'correction' AND body = ?"
 _BODIES = "SELECT body FROM events WHERE id = ? AND kind <> 'change' ORDER BY at_ns, writer, seq"
-_ADD_KEY = "INSERT INTO keys (id, digest, created_ns) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_KEY = "SELECT digest, created_ns FROM keys WHERE id = ?"
 
 
 Line = tuple[str | int | None, ...]
@@ -120,13 +117,3 @@ def _record(db: sqlite3.Connection, id: str) -> Record:
 def _check_the_same(db: sqlite3.Connection, entry: Entry) -> None:
     if db.execute(_BODY, (entry.id, entry.kind)).fetchone() != (entry.body,):
         raise already_otherwise(entry.kind, entry.id)
-
-
-def adding_key(key: StoredKey) -> Work[None]:
-    return partial(_add_key, key)
-
-
-def _add_key(key: StoredKey, group: Group) -> None:
-    group.db.execute(_ADD_KEY, (key.id, key.digest, key.created_ns))
-    if group.db.execute(_KEY, (key.id,)).fetchone() != (key.digest, key.created_ns):
-        raise LedgerError(f"There is another virtual key with the id {key.id}.", hint="Give the new key an id of its own.")

@@ -18,7 +18,7 @@ _STALE = 24 * 3600.0
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
+class Fetched(Generic[T]):
     """``fetch`` raises :class:`SignInUnavailable`."""
 
     def __init__(self, fetch: Callable[[], Awaitable[T]], clock: Clock) -> None:

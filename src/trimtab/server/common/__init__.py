@@ -1,0 +1,1 @@
+"""What doors, admin side and sign-in all use. It knows none of them."""

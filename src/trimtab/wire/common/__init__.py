@@ -1,0 +1,1 @@
+"""What several dialects do in the same way. Knows none of them by name."""
