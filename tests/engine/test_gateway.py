@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from tests.support.fleet import CALLER, config_of, deployment, gateway_of, question
 
+from trimtab.core.accounts import Budget, Period
 from trimtab.core.catalog import Deployment
 from trimtab.core.errors import (
     AttemptsExhausted,
@@ -23,7 +24,7 @@ from trimtab.core.events import Ended, Finished, Frame, OpaqueDelta, Started, Te
 from trimtab.core.messages import FinishReason, Request, Sampling
 from trimtab.core.record import OutcomeKind, Record
 from trimtab.core.units import FREE, NanoUSD, Price, Timeouts, Usage
-from trimtab.engine import Gateway, refusals
+from trimtab.engine import Gateway, Purse, refusals
 from trimtab.lab.clock import ManualClock, virtual
 from trimtab.lab.memory import MemoryStore
 from trimtab.lab.scripted import Hang, Script, ScriptedProvider, Wait, fails, says
@@ -322,3 +323,18 @@ async def test_a_dearer_fallback_is_held_as_well() -> None:
 async def left(gateway: Gateway) -> NanoUSD | None:
     await gateway.purse.refresh(now=True)
     return gateway.purse.left(gateway.purse.budgets)
+
+
+@virtual
+async def test_a_new_budget_starts_from_what_the_whole_line_of_keys_has_spent() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock.time_ns)
+    gateway = gateway_of([A], ScriptedProvider({"a": says("x", usage=Usage(input=1, output=1))}), store=store, clock=clock)
+    for key in ("first", "second", "another"):
+        async with gateway.handle(question(), msgspec.structs.replace(CALLER, key_id=key)) as reply:
+            async for _ in reply.frames:
+                pass
+    budget = Budget(id="b", of="key:first", period=Period.DAY, limit=NanoUSD(10**9))
+    purse = Purse(store, clock, (budget,))
+    await purse.open(store, lambda line: (line, "second"))
+    assert purse.spending()["b"].spent == 2 * 3_000

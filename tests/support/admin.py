@@ -59,7 +59,7 @@ class Admin:
     async def read_budgets(self) -> None:
         """What housekeeping does every second."""
         self.gateway.purse.replace((*self.fixed, *self.book.directory.all(Budget)))
-        await self.gateway.purse.open(self.store)
+        await self.gateway.purse.open(self.store, self.book.directory.keys_of)
 
     async def call(
         self, method: str, path: str, body: object = None, *, key: str | None = ROOT_KEY, headers: Mapping[str, str] | None = None

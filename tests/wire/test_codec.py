@@ -43,6 +43,8 @@ K = FailureKind
         (K.MODEL_GONE, 404, "", 502),
         (K.REGION, 403, "", 502),
         (K.UNKNOWN, None, "", 502),
+        (K.UNKNOWN, None, "unsupported_operation", 400),
+        (K.UNKNOWN, 404, "unsupported_operation", 502),
         (K.TRANSIENT, 500, "", 502),
         (K.TRANSIENT, 503, "", 503),
         (K.TRANSIENT, 529, "", 503),

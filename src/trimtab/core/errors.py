@@ -224,7 +224,10 @@ class FailureKind(StrEnum):
         return self in (FailureKind.CALLER_FAULT, FailureKind.CONTENT_FILTER, FailureKind.CONTEXT_LENGTH)
 
 
-UNSENT = frozenset({"connect", "connect_timeout", "tls", "credential", "egress_refused", "unsupported_operation"})
+UNSUPPORTED = "unsupported_operation"
+"""``ProviderError.detail`` of attempts that asked for what cannot be said to that upstream."""
+
+UNSENT = frozenset({"connect", "connect_timeout", "tls", "credential", "egress_refused", UNSUPPORTED})
 """``ProviderError.detail`` of attempts whose request never left."""
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from trimtab import __version__
 from trimtab.catalog import ProviderRow
 from trimtab.core.catalog import Deployment
-from trimtab.core.errors import FailureKind, ProviderError
+from trimtab.core.errors import UNSUPPORTED, FailureKind, ProviderError
 from trimtab.core.events import Ended, Finished, Frame, Started, UsageReported
 from trimtab.core.messages import Dialect, Request
 from trimtab.core.units import Deadline
@@ -81,7 +81,7 @@ class HTTPProvider:
         for dialect in self._calls:
             if dialect.operation is wanted:
                 return dialect
-        raise ProviderError(FailureKind.UNKNOWN, f"{self._row.name} has no {wanted}.", detail="unsupported_operation")
+        raise ProviderError(FailureKind.UNKNOWN, f"{self._row.name} has no {wanted}.", detail=UNSUPPORTED)
 
     def _body(self, codec: UpstreamCodec, deployment: Deployment, request: Request) -> tuple[bytes, tuple[str, ...]]:
         """The bytes to send, and the names of what they cannot carry: the client's own bytes where upstream speaks its dialect, less
@@ -97,7 +97,7 @@ class HTTPProvider:
         try:
             body, lost = codec.encode_request(request, deployment.model)
         except Untranslatable as error:
-            raise ProviderError(FailureKind.UNKNOWN, f"{deployment.id}: {error}.", detail="unsupported_operation") from error
+            raise ProviderError(FailureKind.UNKNOWN, f"{deployment.id}: {error}.", detail=UNSUPPORTED) from error
         return body, (*lost, *unread(request), *(name for name, _ in request.headers))
 
     @asynccontextmanager

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct, field
 
 from trimtab.catalog import ProviderRow
 from trimtab.core.catalog import Deployment
-from trimtab.core.errors import FailureKind, ProviderError
+from trimtab.core.errors import UNSUPPORTED, FailureKind, ProviderError
 from trimtab.core.events import fold
 from trimtab.core.messages import (
     Dialect,
@@ -251,7 +251,7 @@ class Probe:
         told = f" It said: {error.excerpt}" if error.excerpt else ""
         if error.detail in _UNREACHED:
             return Finding("address", False, f"Nobody answers at {self._deployment.base_url} ({error.detail}).", self._check_server)
-        if error.detail == "unsupported_operation":
+        if error.detail == UNSUPPORTED:
             return Finding(what, False, error.message, "Other deployments are tried for it.")
         match error.kind:
             case FailureKind.CREDENTIAL:

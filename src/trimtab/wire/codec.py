@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from trimtab.core.errors import AttemptsExhausted, FailureKind, ProviderError, TrimtabError
+from trimtab.core.errors import UNSUPPORTED, AttemptsExhausted, FailureKind, ProviderError, TrimtabError
 from trimtab.core.events import Frame
 from trimtab.core.messages import Dialect, Request, Response
 from trimtab.wire.sse import ServerSentEvent
@@ -141,7 +141,7 @@ def client_status(error: TrimtabError) -> int:
     rate_limit                                      429
     quota                                           503: the operator's account is empty, not the client's
     credential                                      502: so that nobody thinks that the client's key is bad
-    model_gone, region, unknown                     502
+    model_gone, region, unknown                     502; 400 where what is asked for cannot be said to that upstream
     transient                                       504 for a time-out, 503 for an upstream that is overloaded, else 502
     any other error                                 its own ``status``
     ==============================================  ==========================================================
@@ -156,4 +156,6 @@ def client_status(error: TrimtabError) -> int:
         if upstream == 504 or "timeout" in cause.detail:
             return 504
         return 503 if upstream in (503, 529) else 502
+    if upstream is None and cause.detail == UNSUPPORTED:
+        return 400
     return _STATUS_BY_KIND[cause.kind]

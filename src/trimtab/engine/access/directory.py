@@ -138,6 +138,10 @@ class Directory(Struct, frozen=True, eq=False, kw_only=True):
             return ()
         return tuple(grant for grant in grants if self.is_open(grant.place))
 
+    def keys_of(self, line: str) -> Iterator[str]:
+        """The ids of the keys of one line of rotations."""
+        return (key.id for key in self.all(VirtualKey) if key.line == line)
+
     def felt_at(self, holder: str) -> frozenset[str]:
         """Every place where ``holder`` was given a role or owns a key."""
         granted, owned = self.held.get(holder, ()), self.owned.get(holder, ())

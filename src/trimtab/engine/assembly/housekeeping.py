@@ -54,7 +54,7 @@ class Housekeeper:
         wanted = (*self._fixed, *self._book.directory.all(Budget))
         if wanted != self._opened:
             self._purse.replace(wanted)
-            await self._purse.open(self._store)
+            await self._purse.open(self._store, self._book.directory.keys_of)
             self._opened = wanted  # not before: a budget that was not opened would forget what was spent
         await self._purse.refresh()
         await self._alerts.round()

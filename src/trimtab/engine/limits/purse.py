@@ -7,7 +7,7 @@ hold expires.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from trimtab.core.accounts import ROOT, Budget, Period, ancestors
 from trimtab.core.errors import BudgetExhausted
@@ -40,14 +40,12 @@ def targets(place: str, line: str, tags: Sequence[str]) -> frozenset[str]:
     return frozenset((f"key:{line}", *(f"place:{path}" for path in ancestors(place)), *(f"tag:{tag}" for tag in tags)))
 
 
-def _spent_on(budget: Budget, since_ns: int) -> Filter:
+def _spent_on(budget: Budget, since_ns: int, keys: Callable[[str], Iterable[str]]) -> list[Filter]:
+    """Filters that have no request in common. Of a key, its whole line counts."""
     kind, _, name = budget.of.partition(":")
-    return Filter(
-        since_ns=since_ns,
-        key_id=name if kind == "key" else None,
-        place=name if kind == "place" and name else None,
-        tag=name if kind == "tag" else None,
-    )
+    if kind == "key":
+        return [Filter(since_ns=since_ns, key_id=id) for id in keys(name)]
+    return [Filter(since_ns=since_ns, place=name if kind == "place" and name else None, tag=name if kind == "tag" else None)]
 
 
 class Purse:
@@ -70,14 +68,19 @@ class Purse:
             self._of.setdefault(budget.of, []).append(budget)
         self._fresh_until = 0.0
 
-    async def open(self, ledger: Ledger) -> None:
-        """Let each budget that has seen nothing yet start from what the log says was spent in its period, once over all processes."""
+    async def open(self, ledger: Ledger, keys: Callable[[str], Iterable[str]]) -> None:
+        """Let each budget that has seen nothing yet start from what the log says was spent in its period, once over all processes.
+
+        ``keys`` gives the ids of the keys of a line.
+        """
         await self.refresh(now=True)
         for budget in self.budgets:
             key = self._key(budget)
             if self._seen.get(key, Spending()).spent:
                 continue
-            earlier = (await ledger.totals(_spent_on(budget, key[1]))).cost
+            earlier = 0
+            for each in _spent_on(budget, key[1], keys):
+                earlier += (await ledger.totals(each)).cost
             if earlier:
                 await self._store.settle(f"opening:{budget.id}:{key[1]}", (SpendLine(*key, amount=earlier),))
         await self.refresh(now=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +19,7 @@ from trimtab.server.admin.who import Who
 from trimtab.server.common.answers import refused
 from trimtab.server.common.credentials import Sessions, presented_key
 from trimtab.server.common.site import Site
+from trimtab.telemetry import log
 from trimtab.wire import CODECS, client_status
 
 
@@ -77,7 +80,8 @@ class About:
         try:
             await self._ledger.get("")
         except LedgerError as error:
-            return _json({"status": "not ready", "reason": error.message}, 503)
+            log(__name__, "the event log cannot be read", level=logging.WARNING, reason=error.message)
+            return _json({"status": "not ready", "reason": "the event log cannot be read; the gateway's own log says why"}, 503)
         if self._ledger.statistics().failing:
             return _json({"status": "not ready", "reason": "the event log takes no rows; its disk may be full"}, 503)
         if not self._gateway.deployments:
