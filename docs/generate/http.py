@@ -23,7 +23,7 @@ from trimtab.lab.memory import MemoryStore
 from trimtab.net import Egress, Receivers
 from trimtab.routing.policy import compile_policy
 from trimtab.routing.ranking import WEIGHTS
-from trimtab.server import Provider, Shelf, SignIn, Site
+from trimtab.server import IdentityProvider, Shelf, SignIn, Site
 from trimtab.server.app import routes
 from trimtab.telemetry import Metrics
 
@@ -149,7 +149,7 @@ def app_routes() -> list[Route]:
         session_seconds=1.0,
         idle_seconds=1.0,
     )
-    provider = Provider(oidc, Egress(Receivers(empty.boundary, [])), empty.boundary, clock)
+    provider = IdentityProvider(oidc, Egress(Receivers(empty.boundary, [])), empty.boundary, clock)
     files = Files(Path(), ledger, clock, new_id, days=1, max_bytes=1)
     desk = Desk(files, Queue(ledger, clock, "", lease_seconds=1), clock, days=1, wake=lambda _: None)
     site = Site(gateway=gateway, book=book, gate=Gate(1), store=ledger, max_body_bytes=1)

@@ -113,6 +113,39 @@ async def test_a_budget_that_is_set_twice_is_one(running: Running) -> None:
     assert [row["id"] for row in await facts("budget", "list")] == [other]
 
 
+async def test_a_budget_over_a_rotated_key_is_one(running: Running) -> None:
+    """Whichever key of the line it is set over."""
+    await done("place", "put", "acme")
+    await done("key", "create", "acme")
+    (first,) = await facts("key", "list", "--place", "acme")
+    await done("key", "rotate", first["id"])
+    (second,) = [row for row in await facts("key", "list", "--place", "acme") if row["id"] != first["id"]]
+    budget = await done("budget", "set", f"key:{second['id']}", "--usd", "5")
+    assert await done("budget", "set", f"key:{second['id']}", "--usd", "7") == budget
+    assert await done("budget", "set", f"key:{first['id']}", "--usd", "8") == budget
+    assert [(row["id"], row["of"], row["limit_usd"]) for row in await facts("budget", "list")] == [
+        (budget, f"key:{first['id']}", 8.0)
+    ]
+    assert "There is no key 'gone'" in str((await typed("budget", "set", "key:gone", "--usd", "7")).exception)
+    assert await done("budget", "set", "place:acme", "--usd", "9", "--soft") != await done("budget", "set", "place:acme", "--usd", "9")
+
+
+async def test_the_audit_is_read_from_where_it_was_left(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in ("acme", "acme/search", "acme/search/chatbot"):
+        await done("place", "put", path)
+    *_, left, later, last = await facts("audit")
+    asked: list[str] = []
+    changes = running.book.audit
+
+    def audit(*, after: str, limit: int) -> AsyncIterator[Change]:
+        asked.append(after)
+        return changes(after=after, limit=limit)
+
+    monkeypatch.setattr(running.book, "audit", audit)
+    assert await facts("audit", "--after", left["id"]) == [later, last]
+    assert asked == [left["id"]]
+
+
 async def test_usage_by_the_gateway_and_by_the_file_is_the_same(running: Running, home: Home) -> None:
     """Also that a gateway which is gone is told of, and its file read."""
     file = await SQLiteStore.open(home.ledger, writer="w")

@@ -71,6 +71,7 @@ signal_sets = st.builds(
     turns=st.integers(0, 5),
     complexity=st.floats(0, 1),
     sensitivity=st.frozensets(classes, max_size=3),
+    reaches=st.sampled_from([(), (), ("web_search",)]),
 )
 seconds = st.none() | st.floats(0, 100)
 doors = st.builds(Door, refusal=st.sampled_from(["", "", "It is down."]), ttft=seconds, rate=st.none() | st.floats(0.1, 1000))
@@ -116,8 +117,14 @@ def ranking(decision: Decision) -> list[str]:
     return [row.deployment for row in (*decision.plan, *decision.spare)]
 
 
-def may_see(table: Boundary, carried: frozenset[Sensitivity], zone: str) -> bool:
-    """The table's meaning, said without :meth:`Boundary.admits`: for every class the zone stands at or before its outermost one."""
+def may_see(table: Boundary, read: Signals, zone: str) -> bool:
+    """The table's meaning, said without :meth:`Boundary.admits`: for every class the zone stands at or before its outermost one.
+
+    What a tool passes on is in the last zone of all.
+    """
+    carried = read.sensitivity
+    if read.reaches and not all(table.outermost.get(found) in table.zones[-1:] for found in carried):
+        return False
 
     def one(found: Sensitivity) -> bool:
         limit = table.outermost.get(found)
@@ -141,14 +148,14 @@ def test_nothing_planned_or_spare_stands_outside_the_admitted_zones_and_everyone
     by_id = {deployment.id: deployment for deployment in fleet}
     for id in ranking(decision):
         deployment = by_id[id]
-        assert may_see(table, read.sensitivity, deployment.zone)
+        assert may_see(table, read, deployment.zone)
         assert deployment.card.capabilities is None or read.needs <= deployment.card.capabilities
         assert ask.named in (None, id, deployment.model, deployment.card.name)
         assert not state.door(id).refusal
     for refused in decision.rejected:
         assert refused.reason
         if refused.constraint == "zone":
-            assert not may_see(table, read.sensitivity, by_id[refused.deployment].zone)
+            assert not may_see(table, read, by_id[refused.deployment].zone)
     assert sorted([*ranking(decision), *(row.deployment for row in decision.rejected)]) == sorted(by_id)
     assert len(decision.plan) <= most
     assert not decision.spare or len(decision.plan) == most

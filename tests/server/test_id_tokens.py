@@ -33,7 +33,7 @@ PUBLIC_PEM = ONE_KEY.public_key().public_bytes(serialization.Encoding.PEM, seria
 
 def claims(**changed: Any) -> dict[str, Any]:
     now = int(time.time())
-    return {"iss": ISSUER, "aud": CLIENT, "sub": "s", "iat": now, "exp": now + 300, "nonce": NONCE} | changed
+    return {"iss": ISSUER, "aud": CLIENT, "sub": "s", "iat": now, "exp": now + 86_400, "nonce": NONCE} | changed
 
 
 def check(token: str, keys: JSONWebKeys = KEYS) -> Claims:
@@ -115,7 +115,7 @@ def test_a_short_key_is_refused() -> None:
         {"exp": "tomorrow"},
         {"exp": 1e400},
         {"iat": "yesterday"},
-        {"nbf": int(time.time()) + 600},
+        {"nbf": int(time.time()) + 86_400},
         {"nonce": 7},
         {"sub": "x" * 256},
         {"sub": "a\nb"},

@@ -37,7 +37,7 @@ from trimtab.engine.access import Actor, digest, rules
 from trimtab.engine.clock import SystemClock, new_id
 from trimtab.lab.memory import MemoryStore
 from trimtab.net import Egress, Receivers
-from trimtab.server import Provider, SignIn, build_app
+from trimtab.server import IdentityProvider, SignIn, build_app
 from trimtab.server import Site as ServedSite
 
 CLIENT, SECRET = "gateway", "a-client-secret-0123456789"
@@ -246,7 +246,7 @@ async def house(config: OIDC, *, egress: Egress | None = None) -> AsyncIterator[
     await book.ensure_bootstrap(digest(KEY), "test")
     boundary = _boundary()
     lent, egress = egress, egress or new_egress()
-    sign_in = SignIn(config, Provider(config, egress, boundary, clock), book, store, clock)
+    sign_in = SignIn(config, IdentityProvider(config, egress, boundary, clock), book, store, clock)
     served = ServedSite(gateway=gateway_of([], {}, store=store), book=book, gate=Gate(10), store=store, max_body_bytes=1000)
     app = build_app(served, sign_in=sign_in)
     async with browser(app, config) as client:

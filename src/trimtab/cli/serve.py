@@ -28,7 +28,7 @@ from trimtab.config import Config
 from trimtab.core.errors import ConfigError
 from trimtab.engine.access import digest, new_key
 from trimtab.engine.assembly import Assembly, assemble
-from trimtab.server import Provider, Shelf, SignIn, Site, build_app
+from trimtab.server import IdentityProvider, Shelf, SignIn, Site, build_app
 from trimtab.telemetry import configure_logging, log
 
 port_option = click.option("--port", type=click.IntRange(0, 65535), help="Overrides [server] port.")
@@ -175,7 +175,7 @@ def _shelf(assembly: Assembly, config: Config) -> Shelf | None:
 def _sign_in(assembly: Assembly, config: Config) -> SignIn | None:
     if config.oidc is None:
         return None
-    provider = Provider(config.oidc, assembly.egress, config.boundary, assembly.clock)
+    provider = IdentityProvider(config.oidc, assembly.egress, config.boundary, assembly.clock)
     return SignIn(config.oidc, provider, assembly.book, assembly.store, assembly.clock)
 
 

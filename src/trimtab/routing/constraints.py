@@ -73,7 +73,7 @@ def zone(boundary: Boundary) -> Constraint:
 
     Where a tool of the request passes on what the deployment reads, whoever that reaches counts as of the outermost zone.
     """
-    outermost = boundary.zones[-1]
+    outermost = boundary.zones[-1] if boundary.zones else ""
     admitted = {carried: frozenset(boundary.admitted((carried,))) for carried in Sensitivity}
 
     def check(deployment: Deployment, ask: Ask, signals: Signals, fleet: FleetState) -> Reason | None:

@@ -3,6 +3,6 @@
 from trimtab.server.app import build_app
 from trimtab.server.common.site import Site
 from trimtab.server.doors import Shelf
-from trimtab.server.signin import Provider, SignIn
+from trimtab.server.signin import IdentityProvider, SignIn
 
-__all__ = ["Provider", "Shelf", "SignIn", "Site", "build_app"]
+__all__ = ["IdentityProvider", "Shelf", "SignIn", "Site", "build_app"]

@@ -41,7 +41,7 @@ class Cookies(Struct, frozen=True):
         return "__Host-trimtab" if self.secure else "trimtab"
 
     @property
-    def attempt(self) -> str:
+    def pending(self) -> str:
         return f"{self.session}-login"
 
     def put(self, answer: Response, name: str, token: str, seconds: float) -> None:

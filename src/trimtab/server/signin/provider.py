@@ -89,7 +89,7 @@ class _Bearer:
         return {"authorization": Secret(f"Bearer {token.reveal()}")}
 
 
-class Provider:
+class IdentityProvider:
     """``config`` names it. An answer that cannot be used is :class:`SignInUnavailable`, with the reason and no word of the answer."""
 
     def __init__(self, config: OIDC, egress: Egress, boundary: Boundary, clock: Clock) -> None:

@@ -21,7 +21,7 @@ from trimtab.core.units import SECOND_NS, Clock
 from trimtab.server.common.credentials import SESSION_KIND, Session
 from trimtab.store import Document, Documents
 
-ATTEMPT_SECONDS = 600
+PENDING_SECONDS = 600
 """How long somebody may take at the provider."""
 
 _TOUCH_SECONDS = 60.0
@@ -42,7 +42,7 @@ def derived(token: str, purpose: str) -> str:
     return urlsafe_b64encode(hmac.digest(token.encode(), purpose.encode(), "sha256")).rstrip(b"=").decode()
 
 
-class Attempt(Struct, frozen=True):
+class PendingSignIn(Struct, frozen=True):
     """A sign-in under way. ``challenge`` is of RFC 7636, S256."""
 
     state: str
@@ -55,7 +55,7 @@ class Attempt(Struct, frozen=True):
         return urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-class _Attempted(Struct):
+class _Kept(Struct):
     next: str
 
 
@@ -64,48 +64,48 @@ class _Lifetime(Struct):
     seen_ns: int
 
 
-_ATTEMPTED = msgspec.json.Decoder(_Attempted)
+_KEPT = msgspec.json.Decoder(_Kept)
 _LIFETIME = msgspec.json.Decoder(_Lifetime)
 
 
-class Attempts:
+class PendingSignIns:
     """``browser`` is what the browser holds in a cookie: of several sign-ins in one browser, each has its own ``state``."""
 
     def __init__(self, store: Documents, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
-    async def begin(self, browser: str, next: str) -> Attempt:
-        attempt = _attempt(browser, new_token(), next)
+    async def begin(self, browser: str, next: str) -> PendingSignIn:
+        pending = _pending(browser, new_token(), next)
         now_ns = self._clock.time_ns()
         await self._store.put_document(
             Document(
                 kind="sign_in",
-                id=_attempt_id(browser, attempt.state),
+                id=_pending_id(browser, pending.state),
                 created_ns=now_ns,
-                expires_ns=now_ns + ATTEMPT_SECONDS * SECOND_NS,
-                body=msgspec.json.encode(_Attempted(next)),
+                expires_ns=now_ns + PENDING_SECONDS * SECOND_NS,
+                body=msgspec.json.encode(_Kept(next)),
             )
         )
-        return attempt
+        return pending
 
-    async def take(self, browser: str, state: str) -> Attempt | None:
+    async def take(self, browser: str, state: str) -> PendingSignIn | None:
         """The sign-in that this browser began, once; ``None`` when there is none, or not any more."""
-        id = _attempt_id(browser, state)
+        id = _pending_id(browser, state)
         found = await self._store.document("sign_in", id, now_ns=self._clock.time_ns())
         if found is None or not await self._store.remove_document("sign_in", id):
             return None
         try:
-            return _attempt(browser, state, _ATTEMPTED.decode(found.body).next)
+            return _pending(browser, state, _KEPT.decode(found.body).next)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 
 
-def _attempt(browser: str, state: str, next: str) -> Attempt:
-    return Attempt(state=state, nonce=derived(browser, f"nonce {state}"), verifier=derived(browser, f"verifier {state}"), next=next)
+def _pending(browser: str, state: str, next: str) -> PendingSignIn:
+    return PendingSignIn(state=state, nonce=derived(browser, f"nonce {state}"), verifier=derived(browser, f"verifier {state}"), next=next)
 
 
-def _attempt_id(browser: str, state: str) -> str:
+def _pending_id(browser: str, state: str) -> str:
     return hashlib.sha256(f"{browser} {state}".encode()).hexdigest()
 
 

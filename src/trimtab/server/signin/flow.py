@@ -28,8 +28,8 @@ from trimtab.server.common.answers import json
 from trimtab.server.common.credentials import CSRF_HEADER, is_from_elsewhere
 from trimtab.server.signin.cookies import Cookies, local_path
 from trimtab.server.signin.pages import GUARDED, page, told, wants_page
-from trimtab.server.signin.provider import Provider
-from trimtab.server.signin.sessions import ATTEMPT_SECONDS, Attempt, Attempts, StoredSessions, is_token, new_token
+from trimtab.server.signin.provider import IdentityProvider
+from trimtab.server.signin.sessions import PENDING_SECONDS, PendingSignIn, PendingSignIns, StoredSessions, is_token, new_token
 from trimtab.server.signin.tokens import Claims
 from trimtab.store import Documents
 from trimtab.telemetry import log
@@ -49,12 +49,12 @@ _Handler = Callable[[Request], Awaitable[Response]]
 class SignIn:
     """The pages of signing in and out. ``sessions`` is where the admin side looks up who is there."""
 
-    def __init__(self, config: OIDC, provider: Provider, book: AccountBook, store: Documents, clock: Clock) -> None:
+    def __init__(self, config: OIDC, provider: IdentityProvider, book: AccountBook, store: Documents, clock: Clock) -> None:
         self._config = config
         self._provider = provider
         self._book = book
         self._cookies = Cookies.of(config.redirect_url)
-        self._attempts = Attempts(store, clock)
+        self._pending = PendingSignIns(store, clock)
         self._rates = Rates(clock, patience=0.0)
         self.sessions = StoredSessions(
             store,
@@ -76,21 +76,21 @@ class SignIn:
         """To the provider, and back to ``next`` in the end."""
         target = local_path(request.query_params.get("next"))
         metadata = await self._provider.metadata()
-        held = request.cookies.get(self._cookies.attempt)
+        held = request.cookies.get(self._cookies.pending)
         browser = held if held is not None and is_token(held) else new_token()
-        attempt = await self._begin(request, browser, target)
+        pending = await self._begin(request, browser, target)
         asked = {
             "response_type": "code",
             "client_id": self._config.client_id,
             "redirect_uri": self._config.redirect_url,
             "scope": " ".join(self._config.scopes),
-            "state": attempt.state,
-            "nonce": attempt.nonce,
-            "code_challenge": attempt.challenge,
+            "state": pending.state,
+            "nonce": pending.nonce,
+            "code_challenge": pending.challenge,
             "code_challenge_method": "S256",
         }
         answer = _redirect(_with_query(metadata.authorization_endpoint, asked))
-        self._cookies.put(answer, self._cookies.attempt, browser, ATTEMPT_SECONDS)
+        self._cookies.put(answer, self._cookies.pending, browser, PENDING_SECONDS)
         return answer
 
     async def callback(self, request: Request) -> Response:
@@ -98,18 +98,18 @@ class SignIn:
         given = dict(request.query_params)
         if len(given) != len(request.query_params.multi_items()):
             raise SignInRefused("The sign-in provider's answer says something twice.", hint="Sign in again.")
-        attempt = await self._taken(request, given.get("state", ""))
+        pending = await self._taken(request, given.get("state", ""))
         await self._check_issuer(given.get("iss"))
         if "error" in given or not given.get("code"):
             raise _declined(given.get("error", ""))
-        claims = await self._provider.redeem(given["code"], attempt.verifier, attempt.nonce)
+        claims = await self._provider.redeem(given["code"], pending.verifier, pending.nonce)
         user = await self._user(claims)
         former = request.cookies.get(self._cookies.session)
         if former is not None:
             await self.sessions.close(former)
         token = await self.sessions.open(holder_of(user))
         log(__name__, "signed in", user=user.id)
-        answer = _redirect(attempt.next)
+        answer = _redirect(pending.next)
         self._cookies.put(answer, self._cookies.session, token, self._config.session_seconds)
         return answer
 
@@ -134,14 +134,14 @@ class SignIn:
             log(__name__, "signed out", holder=session.holder)
         return await self._signed_out(request)
 
-    async def _begin(self, request: Request, browser: str, target: str) -> Attempt:
+    async def _begin(self, request: Request, browser: str, target: str) -> PendingSignIn:
         chain = [
             (f"address:{_slot(request)}", Limits(requests_per_minute=PER_MINUTE)),
             ("everybody", Limits(requests_per_minute=ALTOGETHER_PER_MINUTE)),
         ]
         try:
             async with self._rates.entered(chain, 0):
-                return await self._attempts.begin(browser, target)
+                return await self._pending.begin(browser, target)
         except RateLimited as error:
             raise RateLimited(
                 "Too many sign-ins are begun here just now.",
@@ -149,17 +149,17 @@ class SignIn:
                 hint="Try again in a moment.",
             ) from None
 
-    async def _taken(self, request: Request, state: str) -> Attempt:
-        browser = request.cookies.get(self._cookies.attempt)
-        attempt = None
+    async def _taken(self, request: Request, state: str) -> PendingSignIn:
+        browser = request.cookies.get(self._cookies.pending)
+        pending = None
         if browser is not None and is_token(browser) and is_token(state):
-            attempt = await self._attempts.take(browser, state)
-        if attempt is None:
+            pending = await self._pending.take(browser, state)
+        if pending is None:
             raise SignInRefused(
                 "No such sign-in is under way in this browser: it took too long, is done already, or was begun elsewhere.",
                 hint="Sign in again, with cookies allowed, at the address that [oidc] redirect_url names.",
             )
-        return attempt
+        return pending
 
     async def _check_issuer(self, named: str | None) -> None:
         """RFC 9207: the answer of another provider is not taken for ours."""
