@@ -126,8 +126,11 @@ async def test_a_budget_over_a_rotated_key_is_one(running: Running) -> None:
     assert [(row["id"], row["of"], row["limit_usd"]) for row in await facts("budget", "list")] == [
         (budget, f"key:{first['id']}", 8.0)
     ]
-    assert "There is no key 'gone'" in str((await typed("budget", "set", "key:gone", "--usd", "7")).exception)
-    assert await done("budget", "set", "place:acme", "--usd", "9", "--soft") != await done("budget", "set", "place:acme", "--usd", "9")
+    for id in ("gone", "", "a/b"):
+        assert f"There is no key {id!r}" in str((await typed("budget", "set", f"key:{id}", "--usd", "7")).exception)
+    assert await done("budget", "set", "place:acme", "--usd", "9", "--soft") != await done(
+        "budget", "set", "place:acme", "--usd", "9"
+    )
 
 
 async def test_the_audit_is_read_from_where_it_was_left(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ async def bench(
     book = AccountBook(store, clock, new_id)
     await book.load()
     admin = await book.ensure_bootstrap(bytes(32), "test")
-    if "key" not in book.directory.holders:
+    if "key" not in book.directory.keys:
         key = VirtualKey(id="key", digest=bytes(31) + b"k", place="", scope=ANY_SCOPE, limits=limits)
         await book.apply(book.actor(f"key:{admin.id}"), lambda _directory, _actor: put(key))
     files = Files(folder, store, clock, new_id, days=30, max_bytes=1 << 20)

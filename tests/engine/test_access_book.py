@@ -52,7 +52,7 @@ async def test_a_key_opens_until_it_does_not_and_each_end_is_told_apart() -> Non
         assert name == book.authenticate(secrets[name]).key.id
     clock.advance(60)
     await book.apply(admin, lambda d, a: rules.revoke_key(d, a, "revoked"))
-    await book.apply(admin, lambda d, a: rules.disable_user(d, a, "mia"))
+    await book.apply(admin, lambda d, a: rules.switch_user(d, a, "mia", disabled=True))
     messages = {}
     for name, secret in secrets.items():
         if name == "closed":
@@ -237,7 +237,7 @@ async def test_a_key_that_ended_long_ago_is_forgotten_and_never_comes_back() -> 
     await book.apply(admin, lambda d, a: rules.revoke_key(d, a, "gone"))
     clock.advance(KEPT_DAYS * 86_400)
     await book.apply(admin, place("acme"))
-    assert book.directory.holders.keys() == {"kept", admin.holder.removeprefix("key:")}
+    assert book.directory.keys.keys() == {"kept", admin.holder.removeprefix("key:")}
     assert ("key", "gone") in store.entities, "the store and its log have it"
     for again in (book, AccountBook(store, clock, new_id)):
         assert (await again.ensure_bootstrap(digest("tt-gone"), "up")).revoked_ns is not None

@@ -54,8 +54,8 @@ def test_a_place_allows_no_more_than_any_place_above_it(places: tuple[Place, ...
             assert figure.covers(holder.limits)
         assert scope.covers(holder.scope)
         assert any(place.closed for place in above) == bool(holder.barred)
-        everybody = (("key:k", own), *((f"place:{place.path}", place.limits) for place in above))
-        assert holder.chain == tuple((who, limits) for who, limits in everybody if limits != Limits())
+        everybody = (("key:k", own), *((f"place:{place.path}", place.limits) for place in (*above, Place(path=ROOT))))
+        assert holder.chain == (everybody if any(limits != Limits() for _, limits in everybody) else ())
 
 
 def test_the_installation_is_there_without_being_written_down() -> None:
@@ -65,11 +65,11 @@ def test_the_installation_is_there_without_being_written_down() -> None:
 
 
 def test_what_is_missing_closes_doors() -> None:
-    assert "is not there" in build(0, (key("a"),)).holders["k"].barred
-    assert "is not there" in build(0, (Place(path="a/x"), key("a/x"))).holders["k"].barred, "the place above is missing"
-    assert "is not there" in build(0, (key(ROOT, "user:gone"),)).holders["k"].barred
+    assert "is not there" in build(0, (key("a"),)).keys["k"].barred
+    assert "is not there" in build(0, (Place(path="a/x"), key("a/x"))).keys["k"].barred, "the place above is missing"
+    assert "is not there" in build(0, (key(ROOT, "user:gone"),)).keys["k"].barred
     assert not Scope(models=frozenset({"m1"})).covers(ANY_SCOPE)
-    assert build(0, (key("a"),)).holders["k"].scope.models == frozenset()
+    assert build(0, (key("a"),)).keys["k"].scope.models == frozenset()
 
 
 def test_a_service_account_acts_by_its_keys_and_a_person_does_not() -> None:
@@ -121,13 +121,15 @@ def test_what_ended_long_ago_is_not_there_and_takes_nothing_along(rows: list[tup
     whole = build(1, (Place(path="a"), *keys, *grants, *budgets))
     kept = build(1, lately(whole.entities.values(), span, named={digest("3")}))
     assert kept.by_digest.keys() <= whole.by_digest.keys()
+    ended_ids = {key.id for key in keys if any(end is not None and end <= 0 for end in (key.expires_ns, key.revoked_ns))}
+    living = {key.line for key in keys if key.id not in ended_ids}
     for key in keys:
-        if not (ended := any(end is not None and end <= 0 for end in (key.expires_ns, key.revoked_ns))):
-            assert kept.holders[key.id] == whole.holders[key.id]
-        if key.id in kept.holders:
-            assert not ended or key.digest == digest("3") or kept.budgets.get(f"key:{key.id}") or key.line == key.id
+        if not (ended := key.id in ended_ids):
+            assert kept.keys[key.id] == whole.keys[key.id]
+        if key.id in kept.keys:
+            assert not ended or key.digest == digest("3") or kept.budgets.get(f"key:{key.id}") or key.line in living
         assert whole.rights(f"key:{key.id}", span) == kept.rights(f"key:{key.id}", span)
-        assert (key.id in kept.holders) == (kept.find(Grant, key.id) is not None)
+        assert (key.id in kept.keys) == (kept.find(Grant, key.id) is not None)
     for budget in budgets:
         assert kept.find(VirtualKey, budget.of.removeprefix("key:")) is not None
 

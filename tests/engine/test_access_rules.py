@@ -141,10 +141,10 @@ REFUSED: tuple[tuple[str, str, Try, type[RequestError]], ...] = (
     ("e-mail of a beta", "user:ann", lambda d, a: rules.create_user(d, a, id="z", email="bea@example.test"), Conflict),
     ("e-mail like a k", "user:ann", lambda d, a: rules.create_user(d, a, id="z", email="\u212aai@example.test"), MalformedRequest),
     ("no manager of people", "user:mia", lambda d, a: rules.create_user(d, a, id="z", email="z@example.test"), Forbidden),
-    ("user of others too", "user:ann", lambda d, a: rules.disable_user(d, a, "root"), NotFound),
+    ("user of others too", "user:ann", lambda d, a: rules.switch_user(d, a, "root", disabled=True), NotFound),
     ("name", "user:root", lambda d, a: rules.create_place(d, a, "gamma", name="x" * 201), MalformedRequest),
     ("last admin's role", "user:root", lambda d, a: rules.revoke_role(d, a, "g-root"), Conflict),
-    ("last admin", "user:root", lambda d, a: rules.disable_user(d, a, "root"), Conflict),
+    ("last admin", "user:root", lambda d, a: rules.switch_user(d, a, "root", disabled=True), Conflict),
     (
         "role beyond",
         "key:old",
@@ -196,16 +196,16 @@ def test_refused_with_a_next_step(who: str, rule: Try, error: type[RequestError]
 def test_rotation_hands_on_everything_and_ends_the_old_key_after_the_overlap() -> None:
     edits = do("user:ann", lambda d, a: rules.rotate_key(d, a, "old", id="n", digest=digest("n"), overlap_seconds=60))
     after = BEFORE.after(edits)
-    old, fresh = after.holders["old"], after.holders["n"]
+    old, fresh = after.keys["old"], after.keys["n"]
     assert (old.scope, old.limits, old.key.name, "old") == (fresh.scope, fresh.limits, fresh.key.name, fresh.key.line)
-    assert BEFORE.holders["old"].key.expires_ns == fresh.key.expires_ns
+    assert BEFORE.keys["old"].key.expires_ns == fresh.key.expires_ns
     assert [(grant.role, grant.place) for grant in after.rights("key:n", NOW)] == [(Role.OPERATOR, "acme")]
     assert old.opens(NOW + 60 * 10**9 - 1)
     assert not old.opens(NOW + 60 * 10**9)
     at_once = BEFORE.after(
         do("user:ann", lambda d, a: rules.rotate_key(d, a, "old", id="n", digest=digest("n"), overlap_seconds=0))
     )
-    assert not at_once.holders["old"].opens(NOW)
+    assert not at_once.keys["old"].opens(NOW)
 
 
 def test_a_key_is_made_in_ones_own_name_or_in_that_of_a_program_at_home_here() -> None:
@@ -264,7 +264,7 @@ def test_nobody_has_more_keys_than_there_is_room_for(monkeypatch: pytest.MonkeyP
 
 
 def test_whose_an_address_is_is_told_to_who_may_know() -> None:
-    disabled = BEFORE.after(do("user:root", lambda d, a: rules.disable_user(d, a, "bea")))
+    disabled = BEFORE.after(do("user:root", lambda d, a: rules.switch_user(d, a, "bea", disabled=True)))
     messages = []
     for who, directory in (("user:ann", BEFORE), ("user:ann", disabled), ("user:root", disabled)):
         with pytest.raises(Conflict) as refused:
@@ -301,6 +301,27 @@ def test_a_team_changes_the_budget_that_it_set_itself() -> None:
         do("user:ann", lambda d, a: rules.remove_budget(d, a, "own"), taken_over)
 
 
+def test_who_is_new_is_seen_by_whoever_manages_people_anywhere() -> None:
+    """So that somebody can grant them their first role; from then on by whoever may where they hold it."""
+    new, auditor = User(id="new", email="new@example.test"), Grant(id="g-aud", holder="user:aud", role=Role.ANALYST, place=ROOT)
+    entities = (*ENTITIES, new, User(id="aud", email="aud@example.test"), auditor)
+
+    def seen_by(directory: Directory) -> set[str]:
+        everybody = [holder for holder in directory.everybody() if not holder.startswith("service_account:")]
+        return {who for who in everybody if Sight(directory, actor_of(directory, who, NOW)).sees(new)} - {"key:end"}
+
+    assert seen_by(build(7, entities)) == {"user:new", "user:root", "user:aud", "user:ann", "user:bea"}
+    first = Grant(id="g-new", holder="user:new", role=Role.MEMBER, place="beta")
+    assert seen_by(build(7, (*entities, first))) == {"user:new", "user:root", "user:aud", "user:bea"}
+
+
+def test_only_a_key_is_behind_a_holder() -> None:
+    assert BEFORE.key_behind("key:old") is BEFORE.by_digest[digest("old")]
+    assert [BEFORE.key_behind(holder) for holder in ("user:ann", "user:old", "service_account:bot", "key:gone", "old")] == [
+        None
+    ] * 5
+
+
 def test_a_dead_key_is_nobody() -> None:
     revoked = BEFORE.after(do("user:ann", lambda d, a: rules.revoke_key(d, a, "old")))
     closed = BEFORE.after(do("user:ann", lambda d, a: rules.close_place(d, a, "acme")))
@@ -310,12 +331,15 @@ def test_a_dead_key_is_nobody() -> None:
             actor_of(directory, "key:old", NOW)
     with pytest.raises(Unauthenticated, match="expired"):
         actor_of(BEFORE, "key:old", NOW + 10**12)
+    for holder in ("key:gone", "user:gone", "service_account:bot", "place:acme", "bot"):
+        with pytest.raises(Unauthenticated, match=r"is not there|acts by its keys"):
+            actor_of(BEFORE, holder, NOW)
 
 
 def test_nothing_is_written_where_all_is_so_already() -> None:
     assert do("user:root", lambda d, a: rules.alter_place(d, a, "acme", limits=Limits(requests_per_minute=60))) == ()
     assert do("user:root", lambda d, a: rules.reopen_place(d, a, "acme")) == ()
-    assert do("user:root", lambda d, a: rules.enable_user(d, a, "mia")) == ()
+    assert do("user:root", lambda d, a: rules.switch_user(d, a, "mia", disabled=False)) == ()
 
 
 def first_admin(directory: Directory, subject: str, email: str) -> tuple[Edit, ...]:
@@ -365,6 +389,6 @@ def test_whoever_signs_in_first_with_an_invited_address_is_that_user() -> None:
     for subject, email in (("idp|other", "mia@example.test"), ("idp|x", "zoe@example.test"), ("idp|x", ""), ("", "")):
         with pytest.raises(Forbidden):
             rules.signed_in(BEFORE.after(edits), subject=subject, email=email)
-    disabled = BEFORE.after(do("user:root", lambda d, a: rules.disable_user(d, a, "ann")))
+    disabled = BEFORE.after(do("user:root", lambda d, a: rules.switch_user(d, a, "ann", disabled=True)))
     with pytest.raises(Unauthenticated):
         rules.signed_in(disabled, subject="idp|ann", email="")

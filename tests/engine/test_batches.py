@@ -119,7 +119,7 @@ def test_a_revoked_key_stops_its_batch(tmp_path: Path) -> None:
         await asyncio.sleep(35)
         key = shop.book.directory.find(VirtualKey, "key")
         assert key is not None
-        admin = next(id for id in shop.book.directory.holders if id != "key")
+        admin = next(id for id in shop.book.directory.keys if id != "key")
         revoked = replace(key, revoked_ns=clock.time_ns())
         await shop.book.apply(shop.book.actor(f"key:{admin}"), lambda _directory, _actor: put(revoked))
         done = await ending

@@ -106,6 +106,19 @@ async def test_the_callers_own_deadline_ends_it_over_all_attempts() -> None:
 
 
 @virtual
+async def test_a_caller_in_a_hurry_closes_the_deployment_for_nobody_else() -> None:
+    clock = ManualClock()
+    provider = ScriptedProvider({"a": (Wait(1), *says("x"))}, clock=clock)
+    gateway = gateway_of([A], provider, clock=clock)
+    hurried = msgspec.structs.replace(CALLER, seconds=0.1)
+    for stream in (True, False) * 5:
+        with pytest.raises(AttemptsExhausted):
+            async with gateway.handle(question(stream=stream), hurried):
+                raise AssertionError("it was answered")
+    assert await text_of(gateway) == "x"
+
+
+@virtual
 async def test_in_flight_returns_to_zero_on_every_way_out() -> None:
     clock = ManualClock()
     whole = says("one two")

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.core.accounts import Limits, Period
+from trimtab.core.accounts import Limits, Period, Place, VirtualKey
 from trimtab.core.errors import Overloaded, RateLimited
+from trimtab.engine.access import digest
+from trimtab.engine.access.directory import build
 from trimtab.engine.limits import Gate, Rates
+from trimtab.engine.limits.fair import FairQueue
 from trimtab.engine.limits.purse import period_start
 from trimtab.lab.clock import ManualClock, virtual
 
@@ -195,3 +198,36 @@ def test_a_period_holds_its_moment(now_ns: int) -> None:
     assert day % DAY_NS == 0
     assert now_ns < month + 31 * DAY_NS
     assert period_start(Period.MONTH, month) == month
+
+
+@virtual
+async def test_keys_take_turns_under_the_rate_of_their_place() -> None:
+    """The place alone sets a limit: its keys are told apart all the same."""
+    team = Place(path="a", limits=Limits(requests_per_minute=60))
+    keys = [VirtualKey(id=id, digest=digest(id), place="a") for id in ("noisy", "quiet")]
+    chains = {id: key.chain for id, key in build(1, (team, *keys)).keys.items()}
+    rates, served = Rates(ManualClock(), patience=1000.0), list[str]()
+
+    async def ask(name: str) -> None:
+        async with rates.entered(chains[name], 0):
+            served.append(name)
+
+    flood = [asyncio.create_task(ask("noisy")) for _ in range(80)]
+    await asyncio.sleep(0.1)
+    await asyncio.gather(*flood, ask("quiet"))
+    assert served.index("quiet") < 65
+
+
+def test_whoever_gave_up_is_passed_over_and_costs_their_tenant_no_turn() -> None:
+    async def run() -> None:
+        queue = FairQueue()
+        first, second, other = queue.join("a"), queue.join("a"), queue.join("b")
+        first.cancel()
+        assert queue.peek() is second
+        assert queue.call()
+        assert (second.done(), other.done(), queue.size) == (True, False, 1)
+        queue.leave("a", first)
+        assert queue.call()
+        assert (other.done(), queue.size, queue.call()) == (True, 0, False)
+
+    asyncio.run(run())

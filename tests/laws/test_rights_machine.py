@@ -212,10 +212,10 @@ class Rights(RuleBasedStateMachine):
             assert (name, f"idp|{name}", False) == (user.id, user.subject, before.users[f"user:{name}"].disabled)
             assert before.triples == self.world().triples
 
-    @rule(data=st.data(), change=st.sampled_from((rules.disable_user, rules.enable_user)))
-    def switch_user(self, data: st.DataObject, change: Callable[[Directory, Actor, str], Sequence[Edit]]) -> None:
+    @rule(data=st.data(), disabled=st.sampled_from((True, False)))
+    def switch_user(self, data: st.DataObject, disabled: bool) -> None:
         id = data.draw(self.one_of(sorted(self.world().users))).removeprefix("user:")
-        self.attempt(self.somebody(data, "manage_people", "a"), lambda d, a: change(d, a, id))
+        self.attempt(self.somebody(data, "manage_people", "a"), lambda d, a: rules.switch_user(d, a, id, disabled=disabled))
 
     @rule(data=st.data(), place=st.sampled_from(("", *PATHS)))
     def create_service_account(self, data: st.DataObject, place: str) -> None:
@@ -224,10 +224,12 @@ class Rights(RuleBasedStateMachine):
             lambda d, a: rules.create_service_account(d, a, id=f"s{self.fresh()}", place=place),
         )
 
-    @rule(data=st.data(), change=st.sampled_from((rules.disable_service_account, rules.enable_service_account)))
-    def switch_service_account(self, data: st.DataObject, change: Callable[[Directory, Actor, str], Sequence[Edit]]) -> None:
+    @rule(data=st.data(), disabled=st.sampled_from((True, False)))
+    def switch_service_account(self, data: st.DataObject, disabled: bool) -> None:
         id = data.draw(self.one_of(sorted(self.world().accounts))).removeprefix("service_account:")
-        self.attempt(self.somebody(data, "manage_people", "a"), lambda d, a: change(d, a, id))
+        self.attempt(
+            self.somebody(data, "manage_people", "a"), lambda d, a: rules.switch_service_account(d, a, id, disabled=disabled)
+        )
 
     @rule(data=st.data(), role=st.sampled_from(Role), place=st.sampled_from(("", *PATHS)))
     def grant_role(self, data: st.DataObject, role: Role, place: str) -> None:

@@ -16,9 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import strategies as some
 
+from trimtab.core.errors import MalformedRequest
 from trimtab.core.events import Ended, Event, Frame, ReasoningDelta, fold, unfold
 from trimtab.core.messages import Dialect, FinishReason, Reasoning, Request, Response, Text, ToolCall, ToolResult
 from trimtab.core.units import Usage
+from trimtab.core.zones import Sensitivity
+from trimtab.signals import sense
 from trimtab.wire import CODECS, UPSTREAM_CODECS, SSEDecoder
 from trimtab.wire.common.signatures import seal
 
@@ -313,6 +316,50 @@ def test_a_signature_goes_to_its_signer_and_to_nobody_else(
             assert ANY_SEAL[:12] not in body
             assert (SIGNATURE in body) == (is_signer and client in SIGNERS)
             assert lost or is_signer or not is_sealed
+
+
+def with_thinking(client: Dialect, thought: Reasoning, *, alone: bool = False) -> Request:
+    """A conversation, or nothing but a turn of the model, with thinking as a client of that protocol may write it."""
+    answer = {"role": "user", "content": "?"}
+    signature = seal(thought, client)
+    fields: dict[str, Any] = {"model": "auto", "stream": True}
+    match client:
+        case Dialect.ANTHROPIC:
+            turn = {"role": "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": signature}]}
+            fields |= {"max_tokens": 9, "system": "Be brief.", "messages": [turn] if alone else [turn, answer]}
+        case Dialect.OPENAI_RESPONSES:
+            item: dict[str, Any] = {"type": "reasoning", "summary": [], "encrypted_content": signature}
+            fields |= {"instructions": "Be brief.", "input": [item] if alone else [item, answer]}
+        case _:
+            system, user = {"parts": [{"text": "Be brief."}]}, {"role": "user", "parts": [{"text": "?"}]}
+            turn = {"role": "model", "parts": [{"thought": True, "text": "t", "thoughtSignature": signature}]}
+            fields = {"systemInstruction": system, "contents": [turn] if alone else [turn, user]}
+    return CODECS[client].decode_request(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("signer", SIGNERS)
+@pytest.mark.parametrize("client", SIGNERS)
+@pytest.mark.parametrize("field", ["signature", "redacted"])
+def test_nothing_leaves_that_was_not_read(client: Dialect, signer: Dialect, field: str) -> None:
+    """A client can make a seal of its own, and an upstream gets it opened."""
+    card = "4111 1111 1111 1111"
+    request = with_thinking(client, msgspec.structs.replace(Reasoning(signer=signer), **{field: card}))
+    leaves = any(card in sent(request, upstream)[0] for upstream in MODELS)
+    assert leaves or field == "redacted"
+    assert not leaves or Sensitivity.FINANCIAL in sense(request).sensitivity
+
+
+@pytest.mark.parametrize("client", SIGNERS)
+def test_a_body_keeps_what_stands_beside_foreign_thinking(client: Dialect) -> None:
+    signer = next(dialect for dialect in SIGNERS if dialect is not client)
+    thought = Reasoning(signature=SIGNATURE, signer=signer)
+    body = json.loads(sent(with_thinking(client, thought), client)[0])
+    plain = json.loads(with_thinking(client, thought).native)
+    assert plain.keys() <= body.keys()
+    with pytest.raises(MalformedRequest) as refusal:
+        with_thinking(client, thought, alone=True)
+    assert refusal.value.param in plain
+    assert refusal.value.hint
 
 
 def test_the_protocols_are_all_there() -> None:

@@ -146,6 +146,22 @@ async def test_an_upload_that_is_none(gateway: Running, tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "files").iterdir()] == [kept.id]
 
 
+async def test_a_field_of_a_batch_that_is_not_known_is_named(gateway: Running) -> None:
+    client = gateway.openai()
+    file = await client.files.create(file=lines(chat("a")), purpose="batch")
+    expiry = {"anchor": "created_at", "seconds": 3600}
+    for more, param in (
+        ({"priority": "high"}, "priority"),
+        ({"output_expires_after": {**expiry, "minutes": 5}}, "output_expires_after.minutes"),
+        ({"output_expires_after": {**expiry, "seconds": 3599}}, "output_expires_after.seconds"),
+    ):
+        with pytest.raises(openai.BadRequestError) as refused:
+            await client.batches.create(
+                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", extra_body=more
+            )
+        assert refused.value.param == param
+
+
 async def test_bad_lines_are_told_line_by_line_and_nothing_runs(gateway: Running, upstream: FaultyUpstream) -> None:
     client = gateway.openai()
     good = lines(chat("a"))

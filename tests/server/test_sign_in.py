@@ -236,6 +236,7 @@ async def test_what_the_provider_says_instead_of_a_code_is_told_but_not_repeated
         ("access_denied", 401, "declined"),
         ("server_error", 503, "fault of its own"),
         ("invalid_scope", 401, "(invalid_scope)"),
+        ("aadsts_50105", 401, "(aadsts_50105)"),
         ("<script>", 401, "gave no code."),
     ):
         params = await begin(home.client)
@@ -450,7 +451,7 @@ async def test_a_disabled_user_is_out_at_once_and_does_not_come_in_again(home: H
     id = await home.invite("member@acme.test", Role.ANALYST)
     await signed_in(home, issuer, sub="m", email="member@acme.test")
     assert (await home.client.get("/-/whoami")).status_code == 200
-    await home.book.apply(home.operator, lambda directory, actor: rules.disable_user(directory, actor, id))
+    await home.book.apply(home.operator, lambda directory, actor: rules.switch_user(directory, actor, id, disabled=True))
     assert (await home.client.get("/-/whoami")).status_code == 401
     answer = await signed_in(home, issuer, sub="m", email="member@acme.test")
     assert answer.status_code == 401

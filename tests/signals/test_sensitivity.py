@@ -10,11 +10,11 @@ import string
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import Raw
+from msgspec import Raw, structs
 from stdnum import iban, luhn
 from tests.signals.asked import request
 
-from trimtab.core.messages import Audio, Document, Image, Opaque, Part, Request, Text, ToolCall, ToolResult
+from trimtab.core.messages import Audio, Document, Image, Message, Opaque, Part, Reasoning, Request, Text, ToolCall, ToolResult
 from trimtab.core.zones import Sensitivity
 from trimtab.signals import sense
 from trimtab.signals.sensitivity import read_request, scan
@@ -166,6 +166,26 @@ PLACES: list[Request] = [
 @pytest.mark.parametrize("asked", PLACES, ids=range(len(PLACES)))
 def test_every_place_of_a_request_is_read(asked: Request) -> None:
     assert read_request(asked).classes & {P, F}
+
+
+@pytest.mark.parametrize("signature", [f"card {CARD}", json.dumps({"card": CARD}), f"first\\n{CARD}\\nlast"])
+def test_what_a_client_sealed_is_read_as_an_upstream_gets_it(signature: str) -> None:
+    """A card in a signature counts once, be it as it stands in the body, or opened from what stands there."""
+    for thought in (Reasoning(signature=signature), Reasoning(redacted=signature)):
+        message = Message("assistant", (thought,))
+        sealed = structs.replace(request("hello", more={"x": "dHJpbXRhYjE6"}), messages=(message,))
+        plain = structs.replace(request("hello", more={"x": signature}), messages=(message,))
+        assert F in read_request(sealed).classes
+        assert read_request(plain) == read_request(request("hello", more={"x": signature}))
+
+
+def test_a_signature_makes_a_request_no_less_readable_than_it_is_in_a_body() -> None:
+    for size, is_blob in ((60, False), (400, True)):
+        signature = base64.b64encode(random.Random(5).randbytes(size)).decode()
+        asked = request(parts=(Reasoning("t", signature),))
+        assert (Sensitivity.UNREADABLE in read_request(asked).classes) is is_blob
+        beside = structs.replace(request("hello", more={"x": "sealed"}), messages=asked.messages)
+        assert (Sensitivity.UNREADABLE in read_request(beside).classes) is is_blob
 
 
 def test_the_sensitive_part_of_a_json_string_is_found_behind_its_escapes() -> None:

@@ -134,6 +134,9 @@ def test_language_is_a_coarse_guess(text: str, expected: str) -> None:
     assert language(text, frozenset(words_of(text))) == expected
 
 
+FIELD, UNKNOWN = "a field about tools or searching", "a tool of an unknown kind"
+SANDBOX = "a sandbox that may call out"
+NETWORKED = {"type": "container_auto", "network_policy": {"type": "allowlist", "allowed_domains": ["a.test"]}}
 ASKED = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
 
 
@@ -143,12 +146,17 @@ ASKED = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
         (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "mcp", "server_url": "https://a.test"}]}, ("mcp",)),
         (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "web_search_preview"}]}, ("web_search",)),
         (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}, ()),
-        (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "alice_smith"}]}, ("a tool of an unknown kind",)),
-        (Dialect.OPENAI_CHAT, {**ASKED, "web_search_options": {}}, ("web_search_options",)),
+        (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, (SANDBOX,)),
+        (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "shell", "environment": NETWORKED}]}, (SANDBOX,)),
+        (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "shell", "environment": {"type": "local"}}]}, ()),
+        (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "alice_smith"}]}, (UNKNOWN,)),
+        (Dialect.OPENAI_CHAT, {**ASKED, "web_search_options": {}}, (FIELD,)),
+        (Dialect.OPENAI_CHAT, {**ASKED, "search_settings": {"include_domains": ["a.test"]}}, (FIELD,)),
+        (Dialect.OPENAI_CHAT, {**ASKED, "min_p": 0.1, "metadata": {"a": "b"}, "service_tier": "flex"}, ()),
         (Dialect.OPENAI_CHAT, {**ASKED, "tools": [{"type": "function", "function": {"name": "mcp", "parameters": {}}}]}, ()),
         (Dialect.ANTHROPIC, {**ASKED, "tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}, ("web_fetch",)),
         (Dialect.ANTHROPIC, {**ASKED, "tools": [{"type": "bash_20250124", "name": "bash"}]}, ()),
-        (Dialect.ANTHROPIC, {**ASKED, "mcp_servers": [{"type": "url", "url": "https://a.test", "name": "a"}]}, ("mcp_servers",)),
+        (Dialect.ANTHROPIC, {**ASKED, "mcp_servers": [{"type": "url", "url": "https://a.test", "name": "a"}]}, (FIELD,)),
         (Dialect.GEMINI, {"contents": [{"parts": [{"text": "hi"}]}], "tools": [{"google_search": {}}]}, ("googleSearch",)),
         (Dialect.GEMINI, {"contents": [{"parts": [{"text": "hi"}]}], "tools": [{"urlContext": {}}]}, ("urlContext",)),
         (Dialect.GEMINI, {"contents": [{"parts": [{"text": "hi"}]}], "tools": [{"codeExecution": {}}]}, ()),

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from functools import partial
@@ -40,7 +41,7 @@ def db(path: Path) -> sqlite3.Connection:
 
 @pytest.fixture
 async def writer(db: sqlite3.Connection, path: Path) -> AsyncIterator[Writer]:
-    writer = Writer(db, path, "w", 10)
+    writer = Writer(db, path, "w", 10, time.time_ns)
     yield writer
     await writer.aclose()
 

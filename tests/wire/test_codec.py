@@ -194,11 +194,41 @@ def test_data_urls(url: str, parts: DataUrl | None) -> None:
         ('{"a":{"b":[{"c":1,"d":2}]}}', ["a.0.b.0.c"], '{"a":{"b":[{"d":2}]}}'),
         ('{"a":[0,1,2]}', ["a.0", "a.2"], '{"a":[1]}'),
         ('{"a":[0]}', ["a.0"], "{}"),
+        ('{"a":[{"b":[1]}],"c":{"d":[2]},"e":3}', ["a.0.b.0", "c.d.0"], '{"e":3}'),
     ],
 )
 def test_what_is_left_out_leaves_the_rest_as_it_came(body: str, paths: list[str], left: str) -> None:
-    """A list that is left empty goes, and so does what it was in; the only member of a list may stand alone."""
+    """A list that is left empty goes, and so does what it was in, but for the body; the only member of a list may stand alone."""
     assert left.encode() == without(body.encode(), paths)
+
+
+BODIES: dict[Dialect, dict[str, object]] = {
+    Dialect.OPENAI_CHAT: {"messages": [{"role": "user", "content": "?"}]},
+    Dialect.OPENAI_RESPONSES: {"input": "?"},
+    Dialect.ANTHROPIC: {"messages": [{"role": "user", "content": "?"}], "max_tokens": 9},
+    Dialect.OPENAI_EMBEDDINGS: {"input": "?"},
+}
+
+
+@pytest.mark.parametrize("dialect", BODIES)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("models", ["a/b"]),
+        ("fallbacks", [{"model": "b"}]),
+        ("route", "fallback"),
+        ("provider", {"only": ["b"]}),
+        ("preset", "@preset/b"),
+    ],
+)
+def test_no_field_lets_an_upstream_choose_who_answers(dialect: Dialect, name: str, value: object) -> None:
+    """They would be forwarded as they came, past the key's models, the zone and the price."""
+    body = {"model": "m", **BODIES[dialect], "metadata": {name: "x"}}
+    assert CODECS[dialect].decode_request(json.dumps({**body, name: None}).encode()).model == "m"
+    with pytest.raises(MalformedRequest) as refusal:
+        CODECS[dialect].decode_request(json.dumps({**body, name: value}).encode())
+    assert refusal.value.param == name
+    assert "name one model" in str(refusal.value)
 
 
 def test_losses_are_named_once_and_not_without_end() -> None:

@@ -34,6 +34,7 @@ from trimtab.core.messages import (
     Opaque,
     Operation,
     OutputFormat,
+    Reasoning,
     Request,
     Sampling,
     Text,
@@ -43,12 +44,14 @@ from trimtab.core.messages import (
 )
 from trimtab.core.units import Usage
 from trimtab.wire import CODECS, GeminiEmbed, ServerSentEvent, UpstreamErrorEvent, WireError
+from trimtab.wire.common.signatures import seal
 from trimtab.wire.gemini.schema import to_json_schema
 
 CODEC = CODECS[Dialect.GEMINI]
 OPENAI = CODECS[Dialect.OPENAI_CHAT]
 EMBED = CODECS[Dialect.GEMINI_EMBED]
 HI = [{"role": "user", "parts": [{"text": "Hi"}]}]
+BLOB = {"mimeType": "image/png", "data": "AA=="}
 
 
 def ask(**fields: object) -> Request:
@@ -93,6 +96,10 @@ def chunk(*parts: dict[str, object], finish: str | None = None, **fields: object
         ({"tools": [3]}, "tools.0"),
         ({"tools": [{"functionDeclarations": [{"description": "d"}]}]}, "tools.0.functionDeclarations.0.name"),
         ({"toolConfig": {"functionCallingConfig": {"mode": "MAYBE"}}}, "toolConfig.functionCallingConfig.mode"),
+        ({"contents": [{"parts": [{"inlineData": BLOB, "inline_data": None}]}]}, "contents.0.parts.0.inlineData"),
+        ({"contents": {"parts": {"inline_data": None, "text": "x", "inlineData": BLOB}}}, "contents.parts.inlineData"),
+        ({"tools": [{"googleSearch": {}, "google_search": None}]}, "tools.0.googleSearch"),
+        ({"systemInstruction": None, "system_instruction": {"parts": [{"text": "x"}]}}, "systemInstruction"),
         ({"generationConfig": {"maxOutputTokens": -1}}, "generationConfig.maxOutputTokens"),
         ({"generationConfig": {"thinkingConfig": {"thinkingBudget": "much"}}}, "generationConfig.thinkingConfig.thinkingBudget"),
     ],
@@ -102,6 +109,30 @@ def test_what_cannot_be_read_is_refused_with_its_place_and_the_next_step(fields:
         ask(**fields)
     assert refusal.value.param == param
     assert refusal.value.hint
+
+
+def test_a_thought_that_is_more_than_text_is_what_it_holds() -> None:
+    """The body is forwarded with it, so it has to be met by whoever reads the request."""
+    sealed = seal(Reasoning(signature="s", signer=Dialect.ANTHROPIC), Dialect.GEMINI)
+    shown = {"thought": True, "inlineData": BLOB}
+    called = {"thought": True, "functionCall": {"name": "f", "args": {}}}
+    answered = {"functionResponse": {"name": "f", "response": {"output": "o"}, "parts": [{"inlineData": BLOB}]}}
+    image, signature = Image(data="AA==", media_type="image/png"), Reasoning(signature="AAAA", signer=Dialect.GEMINI)
+    for parts, expected in (
+        ([shown], (image,)),
+        ([{**shown, "thoughtSignature": "AAAA"}], (signature, image)),
+        ([{"thought": True, "text": "t", "thoughtSignature": "AAAA"}], (msgspec.structs.replace(signature, text="t"),)),
+        ([{"thought": True, "thoughtSignature": "AAAA"}], (signature,)),
+    ):
+        assert ask(contents=[*HI, {"role": "model", "parts": parts}]).messages[1].parts == expected
+
+    request = ask(contents=[*HI, {"role": "model", "parts": [{**called, "thoughtSignature": sealed}]}])
+    assert [type(part) for part in request.messages[1].parts] == [Reasoning, ToolCall]
+    sent = json.loads(CODEC.forward_request(request, "m", want_usage=False))
+    assert sent["contents"][1]["parts"] == [called]
+
+    (part,) = ask(contents=[*HI, {"role": "model", "parts": [{**called, **answered}]}]).messages[1].parts
+    assert isinstance(part, Opaque)
 
 
 def test_what_we_do_not_know_is_kept_and_named() -> None:

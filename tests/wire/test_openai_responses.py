@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64encode
 
 import pytest
 from msgspec import Raw
@@ -406,6 +407,15 @@ def test_what_a_provider_redacted_goes_along_sealed() -> None:
     thought = last["response"]["output"][0]
     assert (thought["type"], thought["summary"]) == ("reasoning", [])
     assert unseal(Reasoning(signature=thought["encrypted_content"])) == Reasoning(redacted="xx", signer=Dialect.ANTHROPIC)
+
+
+def test_a_seal_that_cannot_be_read_is_nobodys() -> None:
+    for told in (b"{", b"\xff\xfe{", b'{"signer":5}', b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"):
+        sealed = urlsafe_b64encode(b"trimtab1:" + told).decode()
+        thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "t"}], "encrypted_content": sealed}
+        request = asked(input=[{"role": "user", "content": "?"}, thought])
+        assert request.messages[1].parts == (Reasoning("t"),)
+        assert request.foreign == ("input.1",)
 
 
 def test_an_item_of_this_protocol_is_given_on_and_another_protocols_is_not() -> None:

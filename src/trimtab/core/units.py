@@ -5,6 +5,7 @@ Money is an integer count of nano-USD: exact to 9.2 billion USD in a signed 64-b
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import NewType, Protocol
 
 from msgspec import Struct
@@ -21,6 +22,11 @@ DAY_NS = 86_400 * SECOND_NS
 def usd(amount: NanoUSD | int | None) -> str:
     """Six decimals for people; an unknown amount says so."""
     return "unknown" if amount is None else f"${amount / USD:.6f}"
+
+
+def iso(at_ns: int) -> str:
+    """A moment, in nanoseconds since the epoch, as RFC 3339 writes it: UTC, the second that it lies in."""
+    return datetime.fromtimestamp(at_ns // SECOND_NS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _plus(a: int | None, b: int | None) -> int | None:

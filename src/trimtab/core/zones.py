@@ -27,6 +27,9 @@ class Sensitivity(StrEnum):
     UNREADABLE = "unreadable"
 
 
+ONLY_PUBLIC = frozenset({Sensitivity.PUBLIC})
+"""What a message carries that holds nothing of anybody's request: a health check, a sign-in, a question for a token."""
+
 DEFAULT_ZONES = ("local", "on_prem", "zdr_processor", "eu_processor", "any")
 """Most trusted first: this process's machine, one's own network, a processor with zero data retention, one bound by EU law, anyone."""
 

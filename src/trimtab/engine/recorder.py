@@ -12,9 +12,11 @@ import os
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec import Struct
 
-from trimtab.core.catalog import Deployment
-from trimtab.core.decision import Decision
+from trimtab.core.accounts import Budget
+from trimtab.core.catalog import Deployment, Tier
+from trimtab.core.decision import Decision, Signals
 from trimtab.core.errors import ProviderError
 from trimtab.core.events import (
     Finished,
@@ -30,7 +32,7 @@ from trimtab.core.events import (
 )
 from trimtab.core.messages import Request
 from trimtab.core.record import Attempt, Intent, Outcome, OutcomeKind
-from trimtab.core.units import Clock, NanoUSD, Usage
+from trimtab.core.units import Clock, NanoUSD, Price, Usage
 from trimtab.engine.caller import Caller
 from trimtab.engine.clock import new_id
 from trimtab.engine.limits.purse import HOLD_SECONDS, Purse
@@ -42,11 +44,25 @@ _BYTES_PER_TOKEN = 4
 """Only for answers whose provider sent no usage; such counts are marked as estimated."""
 
 
+class Billed(Struct, frozen=True):
+    """What of a deployment an attempt is written down under: kept where it may be another, or none, by the time its answer comes."""
+
+    id: str
+    model: str
+    tier: Tier
+    zone: str
+    price: Price | None
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> Billed:
+        return cls(deployment.id, deployment.model, deployment.tier, deployment.zone, deployment.price)
+
+
 class AttemptLog:
     """One upstream try, in the making."""
 
-    def __init__(self, deployment: Deployment, clock: Clock, input_tokens: int) -> None:
-        self.deployment = deployment
+    def __init__(self, deployment: Deployment | Billed, clock: Clock, input_tokens: int) -> None:
+        self._deployment = deployment
         self.upstream_id = ""
         self.lost: tuple[str, ...] = ()
         self.credential = ""
@@ -113,12 +129,12 @@ class AttemptLog:
 
     def end(self, failure: ProviderError | None) -> Attempt:
         self.ended = True
-        usage, price = self._usage(failure), self.deployment.price
+        usage, price = self._usage(failure), self._deployment.price
         return Attempt(
-            deployment=self.deployment.id,
+            deployment=self._deployment.id,
             model=self._model,
-            tier=self.deployment.tier,
-            zone=self.deployment.zone,
+            tier=self._deployment.tier,
+            zone=self._deployment.zone,
             started_ns=self._started_ns,
             first_token_us=self._first_token_us,
             total_us=self._elapsed_us(),
@@ -166,7 +182,7 @@ class Entry:
         commit is waited for, so that nothing is sent, and so paid for, of which nothing is known.
         """
         if self.budgets:
-            expected = self._expected_cost(deployment)
+            expected = expected_cost(deployment, self.decision.signals)
             await self._recorder.purse.hold(self.id, self.budgets, expected, at_ns=self._opened_ns, seconds=hold_seconds)
             self._held += expected
         if self._intent is None:
@@ -181,17 +197,15 @@ class Entry:
         self._hand_over_intent()
         await self.intent_kept()
 
-    def _expected_cost(self, deployment: Deployment) -> int:
-        signals = self.decision.signals
-        expected = Usage(input=signals.input_tokens, output=signals.output_tokens)
-        return (deployment.price.cost(expected) or 0) if deployment.price else 0
-
     def end(self, attempt: AttemptLog, failure: ProviderError | None) -> Attempt:
         done = attempt.end(failure)
-        self.attempts.append(done)
         self.finished = failure is None and attempt.choices_finished >= (self._request.sampling.n or 1)
-        self._recorder.metrics.record_attempt(done)
+        self.add(done)
         return done
+
+    def add(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+        self._recorder.metrics.record_attempt(attempt)
 
     @property
     def tokens_used(self) -> int | None:
@@ -233,7 +247,6 @@ class Entry:
                 self._hand_over_intent()
             assert self._row is not None
             total, cost = _sums(self.attempts)
-            self._recorder.metrics.record_request(kind, self._request.dialect)
             outcome = Outcome(
                 id=self.id,
                 at_ns=self._recorder.clock.time_ns(),
@@ -244,12 +257,14 @@ class Entry:
                 error=error,
                 cached=self.cached,
             )
-            self._closed = self._recorder.ledger.append(outcome)
-            for observe in self._recorder.observers:
-                observe(self._row, outcome, self._caller.trace)
-            # Where the cost is unknown the hold itself is counted.
-            self._recorder.purse.settle(self.id, self.budgets, self._held if cost is None else cost, at_ns=self._opened_ns)
+            self._closed = self._recorder.finish(self._row, outcome, self.budgets, self._held, self._caller.trace)
         return self._closed
+
+
+def expected_cost(deployment: Deployment | Billed, signals: Signals) -> int:
+    """Nano-USD; 0 where there is no price."""
+    expected = Usage(input=signals.input_tokens, output=signals.output_tokens)
+    return (deployment.price.cost(expected) or 0) if deployment.price else 0
 
 
 def _sums(attempts: list[Attempt]) -> tuple[Usage, NanoUSD | None]:
@@ -278,3 +293,12 @@ class Recorder:
 
     def open(self, request: Request, caller: Caller, decision: Decision) -> Entry:
         return Entry(self, request, caller, decision)
+
+    def finish(self, intent: Intent, outcome: Outcome, budgets: Sequence[Budget], held: int, trace: str) -> asyncio.Future[None]:
+        """Hand over the outcome, tell whoever observes, and settle ``budgets``: an unknown cost charges them what was ``held``."""
+        self.metrics.record_request(outcome.kind, intent.decision.ask.dialect)
+        kept = self.ledger.append(outcome)
+        for observe in self.observers:
+            observe(intent, outcome, trace)
+        self.purse.settle(intent.id, budgets, held if outcome.cost is None else outcome.cost, at_ns=intent.at_ns)
+        return kept

@@ -291,6 +291,11 @@ def classify_net(error: NetError, *, upstream_status: int | None = None, upstrea
     return ProviderError(kind, f"{error}.", detail=error.kind.value, upstream_status=upstream_status, upstream_id=upstream_id)
 
 
+def not_sent() -> ProviderError:
+    """The egress check has refused."""
+    return ProviderError(FailureKind.UNKNOWN, "Not sent.", detail="egress_refused")
+
+
 def truncated(who: str, upstream_id: str = "") -> ProviderError:
     """The stream ended, politely, before the answer did."""
     return ProviderError(

@@ -34,7 +34,7 @@ from trimtab.core.messages import (
     Vector,
 )
 from trimtab.core.units import Deadline
-from trimtab.core.zones import Sensitivity
+from trimtab.core.zones import ONLY_PUBLIC
 from trimtab.net import Egress, NetError, NetFailure
 from trimtab.providers.base import Provider, Upstream
 from trimtab.providers.endpoints import endpoint_for
@@ -49,7 +49,6 @@ SKY = "Which colour is a clear sky? Answer in JSON."
 
 MOST_TOKENS = 128
 
-_PUBLIC = frozenset({Sensitivity.PUBLIC})
 _NO_DEADLINE = Deadline(float("inf"))
 _MAX_LIST_BYTES = 4 * 1024 * 1024
 _TOOL = Tool(
@@ -130,7 +129,7 @@ class Probe:
         exchange = self._egress.get(
             self._deployment.id,
             endpoint.models,
-            carried=_PUBLIC,
+            carried=ONLY_PUBLIC,
             headers={"accept": "application/json", **{n: v for n, v in endpoint.headers.items() if n != "prefer"}},
             connect_timeout=self._deployment.timeouts.connect,
         )
@@ -221,7 +220,7 @@ class Probe:
                 dialect=dialect or Dialect.OPENAI_CHAT,
                 model=self._deployment.model,
                 messages=(Message("user", (Text(text),)),),
-                sensitivity=_PUBLIC,
+                sensitivity=ONLY_PUBLIC,
             ),
             **told,
         )

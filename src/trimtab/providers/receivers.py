@@ -13,15 +13,12 @@ from msgspec import Struct
 from trimtab.catalog import ProviderRow
 from trimtab.config import ApiKey, AWSCredential, Credential, EntraCredential, GoogleCredential
 from trimtab.core.catalog import Deployment
-from trimtab.core.zones import Secret, Sensitivity
+from trimtab.core.zones import ONLY_PUBLIC, Secret
 from trimtab.net import Egress, Receiver, Signer
 from trimtab.providers.auth import AWSKey, EntraGrant, Post, SigV4Signer, TokenSigner
 from trimtab.providers.auth.google import ServiceAccount, ServiceAccountGrant
 from trimtab.providers.keyring import Keyring
 from trimtab.providers.registry import auth_headers
-
-_NOTHING = frozenset({Sensitivity.PUBLIC})
-"""What a request for a token carries."""
 
 _MAX_GRANT_BYTES = 64 * 1024
 
@@ -88,7 +85,7 @@ def _pass(
 def _posting(egress: Egress, connect_timeout: float) -> Post:
     async def post(receiver_id: str, path: str, body: bytes, headers: Mapping[str, str], /) -> tuple[int, bytes]:
         async with egress.post(
-            receiver_id, path, body, carried=_NOTHING, headers=headers, connect_timeout=connect_timeout
+            receiver_id, path, body, carried=ONLY_PUBLIC, headers=headers, connect_timeout=connect_timeout
         ) as answer:
             return answer.status, await answer.read(_MAX_GRANT_BYTES)
 

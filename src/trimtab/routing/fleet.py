@@ -140,7 +140,8 @@ class Fleet:
     def observe(self, attempt: Attempt, retry_after: float | None = None, *, blameless: bool = False) -> None:
         """Learn from an attempt that has ended. ``retry_after`` is what the upstream asked for, seconds.
 
-        ``blameless``: it failed for a credential of which the deployment has another, so nothing is known of the deployment.
+        ``blameless``: it failed for a credential of which the deployment has another, or because its caller's own time was up, so nothing
+        is known of the deployment.
         """
         health, now, kind = self._of(attempt.deployment), self._clock.monotonic(), attempt.failure
         health.in_flight -= 1

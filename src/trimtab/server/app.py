@@ -21,7 +21,7 @@ from trimtab.server.common.site import Site
 from trimtab.server.doors import Completion, CountTokens, Door, GeminiDoor, KeptResponse, ResponsesDoor, Shelf
 from trimtab.server.doors.batches import batch_routes
 from trimtab.server.signin import SignIn
-from trimtab.wire import CODECS, AnthropicMessages
+from trimtab.wire import CODECS
 
 
 def build_app(site: Site, *, shelf: Shelf | None = None, desk: Desk | None = None, sign_in: SignIn | None = None) -> ASGIApp:
@@ -73,7 +73,7 @@ def _doors(site: Site, shelf: Shelf | None, desk: Desk | None) -> list[Route]:
     found = [Route(path, Completion(site, CODECS[dialect]), methods=["POST"]) for path, dialect in _WHOLE_AND_STREAMED.items()]
     found += [
         Route("/v1/responses", ResponsesDoor(site, shelf), methods=["POST"]),
-        Route("/v1/messages/count_tokens", CountTokens(site, AnthropicMessages()), methods=["POST"]),
+        Route("/v1/messages/count_tokens", CountTokens(site), methods=["POST"]),
         # Google's documentation says v1beta, its SDK since the third major version v1.
         *(Route(f"/{version}/models/{{target:path}}", GeminiDoor(site), methods=["POST"]) for version in ("v1", "v1beta")),
     ]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from trimtab.core.catalog import Capability
 from trimtab.core.messages import Audio, Document, Image, Opaque, Part, Reasoning, Refusal, Request, Text, ToolCall, ToolResult
@@ -37,8 +38,9 @@ _STAYS = re.compile(
 
 _REACHES = re.compile(r"web_search|web_fetch|mcp|google_?[Ss]earch|google_?[Mm]aps|url_?[Cc]ontext|enterpriseWebSearch|x_search")
 
-_REACHING_FIELDS = frozenset({"web_search_options", "mcp_servers", "mcpServers", "plugins", "search_parameters"})
-"""Fields of a body that do the same without a tool: OpenAI, Anthropic, Google, OpenRouter, xAI."""
+_REACHING_FIELD = re.compile(r"search|brows|web|mcp|plugin|connector|compound|ground|tool", re.IGNORECASE)
+"""In the name of a field that our protocols do not have: OpenAI's ``web_search_options``, Anthropic's ``mcp_servers``, OpenRouter's
+``plugins``, Groq's ``compound_custom``, xAI's ``search_parameters`` do without a tool what others do by one."""
 
 
 class Shape(Struct, frozen=True, kw_only=True):
@@ -135,11 +137,35 @@ def _asked_for(request: Request) -> frozenset[Capability]:
 def _reaching(request: Request) -> tuple[str, ...]:
     """The tools that the provider runs itself and that talk to others: a search engine, a server that the client names.
 
-    A kind that we do not know counts as one, and is not named: its name is the client's text.
+    A kind that we do not know counts as one. It is not named, nor are fields, since their names are the client's text.
     """
-    kinds = {tool.builtin for tool in request.tools if tool.builtin is not None and not _STAYS.fullmatch(tool.builtin)}
-    named = {found[0] if (found := _REACHES.match(kind)) else "a tool of an unknown kind" for kind in kinds}
-    return tuple(sorted(named | _REACHING_FIELDS.intersection(request.extras)))
+    named = {_reach(tool.builtin, tool.raw) for tool in request.tools if tool.builtin is not None}
+    if any(_REACHING_FIELD.search(name) for name in request.extras):
+        named.add("a field about tools or searching")
+    return tuple(sorted(named - {""}))
+
+
+def _reach(kind: str, raw: Raw | None) -> str:
+    """Whom such a tool reaches beyond the provider, in our own words; empty for nobody."""
+    if _STAYS.fullmatch(kind):
+        return "a sandbox that may call out" if raw is not None and _has_network(msgspec.json.decode(raw)) else ""
+    known = _REACHES.match(kind)
+    return known[0] if known else "a tool of an unknown kind"
+
+
+def _has_network(tool: object) -> bool:
+    """May the sandbox of OpenAI's ``code_interpreter`` or ``shell`` call out? One that is named and not described may."""
+    if isinstance(tool, list):
+        return any(map(_has_network, tool))
+    if not isinstance(tool, dict):
+        return False
+    return any(
+        (key == "network_policy" and value != {"type": "disabled"})
+        or (key == "container" and isinstance(value, str))
+        or (key == "type" and value == "container_reference")
+        or _has_network(value)
+        for key, value in tool.items()
+    )
 
 
 def input_tokens(request: Request, shape: Shape) -> tuple[int, bool]:

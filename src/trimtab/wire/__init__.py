@@ -15,6 +15,7 @@ from trimtab.wire.codec import (
     UpstreamErrorEvent,
     WireError,
     client_status,
+    primary,
 )
 from trimtab.wire.cohere import Cohere, CohereEmbed
 from trimtab.wire.converse import Converse
@@ -62,4 +63,5 @@ __all__ = [
     "client_status",
     "encode_event",
     "in_form",
+    "primary",
 ]

@@ -153,13 +153,23 @@ _Tree = dict[str, "_Tree"]
 
 
 def without(body: bytes, paths: Iterable[str]) -> bytes:
-    """A body that was decoded before, less what stands at those dotted paths, and less what holds nothing any more then."""
+    """A body that was decoded before, less what stands at those dotted paths, and less what holds nothing any more then.
+
+    Every path leads into one of the body's fields. The other fields stay as they are.
+    """
     tree: _Tree = {}
     for path in paths:
         at = tree
         for step in path.split("."):
             at = at.setdefault(step, {})
-    return bytes(_without(Raw(body), tree) or b"{}")
+    fields = _FIELDS.decode(body)
+    for name, further in tree.items():
+        left = _without(fields[name], further)
+        if left is None:
+            del fields[name]
+        else:
+            fields[name] = left
+    return msgspec.json.encode(fields)
 
 
 def _without(raw: Raw, tree: _Tree) -> Raw | None:

@@ -6,7 +6,7 @@ import click
 
 from trimtab.cli.accounts.options import limits_text, moment_text, money, place_text, scope_text
 from trimtab.cli.common.gateway import call, every
-from trimtab.cli.common.output import json_option, pairs, print_json, table
+from trimtab.cli.common.output import json_option, pairs, table, tell
 from trimtab.server.admin.insight import AuditEntry, WhoAmI
 from trimtab.server.admin.shapes import BudgetView, GrantView, KeyView, Page, PlaceView, ServiceAccountView, UserView
 
@@ -16,9 +16,6 @@ from trimtab.server.admin.shapes import BudgetView, GrantView, KeyView, Page, Pl
 def whoami(as_json: bool) -> None:
     """Show what the key may do, and what is left of its budgets."""
     me = call("GET", "/-/whoami", WhoAmI)
-    if as_json:
-        print_json(me)
-        return
     rows: list[tuple[str, object]] = [
         ("holder", me.holder),
         ("name", me.name or None),
@@ -30,7 +27,7 @@ def whoami(as_json: bool) -> None:
         *(("role", f"{role.role} at {place_text(role.place)}") for role in me.roles),
         *(("budget", f"{money(row.left_usd)} left of {money(row.limit_usd)} per {row.period} over {row.of}") for row in me.budgets),
     ]
-    click.echo(pairs(rows))
+    tell(me, as_json, pairs(rows))
 
 
 @click.command()
@@ -39,16 +36,9 @@ def whoami(as_json: bool) -> None:
 @json_option
 def audit(after: str | None, last: int, as_json: bool) -> None:
     """Show who changed the accounts, as far as the key may read it."""
-    rows = [row for row in every("/-/audit", Page[AuditEntry]) if after is None or row.id > after][-last:]
-    if as_json:
-        print_json(rows)
-        return
-    click.echo(
-        table(
-            ("at", "who", "did", "what", "", "id"),
-            [(moment_text(row.at), row.actor, row.action, *_told(row), row.id) for row in rows],
-        )
-    )
+    rows = every("/-/audit", Page[AuditEntry], {"after": after})[-last:]
+    shown = [(moment_text(row.at), row.actor, row.action, *_told(row), row.id) for row in rows]
+    tell(rows, as_json, table(("at", "who", "did", "what", "", "id"), shown))
 
 
 def _told(row: AuditEntry) -> tuple[str, str]:

@@ -8,9 +8,9 @@ import click
 
 from trimtab.cli.accounts.options import given, money
 from trimtab.cli.common.gateway import call, every, reached
-from trimtab.cli.common.output import json_option, note, print_json, table
+from trimtab.cli.common.output import json_option, table, tell
 from trimtab.core.accounts import Period
-from trimtab.server.admin.shapes import BudgetView, Page
+from trimtab.server.admin.shapes import BudgetView, KeyView, Page
 
 
 @click.group()
@@ -24,18 +24,11 @@ def budget() -> None:
 def list_budgets(place: str | None, as_json: bool) -> None:
     """Show the budgets that the key may see, and what is left of them."""
     rows = every("/-/budgets", Page[BudgetView], {"place": place})
-    if as_json:
-        print_json(rows)
-        return
-    click.echo(
-        table(
-            ("id", "over", "per", "limit", "spent", "held", "left", ""),
-            [
-                (row.id, row.of, row.period, *map(money, (row.limit_usd, row.spent_usd, row.held_usd, row.left_usd)), _kind(row))
-                for row in rows
-            ],
-        )
-    )
+    shown = [
+        (row.id, row.of, row.period, *map(money, (row.limit_usd, row.spent_usd, row.held_usd, row.left_usd)), _kind(row))
+        for row in rows
+    ]
+    tell(rows, as_json, table(("id", "over", "per", "limit", "spent", "held", "left", ""), shown))
 
 
 @budget.command(name="set")
@@ -56,18 +49,18 @@ def list_budgets(place: str | None, as_json: bool) -> None:
 def set_budget(of: str, usd: float, per: str, soft: bool, alerts: tuple[float, ...], as_json: bool) -> None:
     """Set a budget over OF: place:acme/search, key:ID or tag:NAME; 'place:' is everything.
 
-    Where there is one over OF for the same period, hard or soft alike, it is changed.
+    Where there is one over OF for the same period that is as hard or as soft, it is changed. A key stands for all its rotations.
     """
     row = asyncio.run(_set(of, given(limit_usd=usd, alerts=alerts or None), Period(per), hard=not soft))
-    if as_json:
-        print_json(row)
-        return
-    click.echo(row.id)
-    note(f"{money(row.limit_usd)} per {row.period} over {row.of}{'' if row.hard else ', soft'}. It holds within a second.")
+    remark = f"{money(row.limit_usd)} per {row.period} over {row.of}{'' if row.hard else ', soft'}. It holds within a second."
+    tell(row, as_json, row.id, remark)
 
 
 async def _set(of: str, terms: dict[str, object], period: Period, *, hard: bool) -> BudgetView:
+    kind, _, id = of.partition(":")
     async with reached() as gateway:
+        if kind == "key" and id and "/" not in id:  # what is no id is left for the gateway to refuse
+            of = f"key:{(await gateway.call('GET', f'/-/keys/{id}', KeyView)).line}"
         for row in await gateway.every("/-/budgets", Page[BudgetView]):
             if (row.of, row.period, row.hard, row.fixed) == (of, period, hard, False):
                 return await gateway.call("PATCH", f"/-/budgets/{row.id}", BudgetView, body=terms)
@@ -80,10 +73,7 @@ async def _set(of: str, terms: dict[str, object], period: Period, *, hard: bool)
 def remove_budget(id: str, as_json: bool) -> None:
     """Remove the budget ID."""
     row = call("DELETE", f"/-/budgets/{id}", BudgetView)
-    if as_json:
-        print_json(row)
-        return
-    note(f"{money(row.limit_usd)} per {row.period} over {row.of} is removed.")
+    tell(row, as_json, remark=f"{money(row.limit_usd)} per {row.period} over {row.of} is removed.")
 
 
 def _kind(row: BudgetView) -> str:

@@ -6,7 +6,7 @@ import click
 
 from trimtab.cli.accounts.options import moment_text, place_text
 from trimtab.cli.common.gateway import call, every
-from trimtab.cli.common.output import json_option, note, print_json, table
+from trimtab.cli.common.output import json_option, table, tell
 from trimtab.core.accounts import Role
 from trimtab.server.admin.shapes import GrantView, Page
 
@@ -23,15 +23,8 @@ def grant() -> None:
 def list_grants(place: str | None, holder: str | None, as_json: bool) -> None:
     """Show the grants that the key may see."""
     rows = every("/-/grants", Page[GrantView], {"place": place, "holder": holder})
-    if as_json:
-        print_json(rows)
-        return
-    click.echo(
-        table(
-            ("id", "holder", "role", "at", "since"),
-            [(row.id, row.holder, row.role, place_text(row.place), moment_text(row.created_at)) for row in rows],
-        )
-    )
+    shown = [(row.id, row.holder, row.role, place_text(row.place), moment_text(row.created_at)) for row in rows]
+    tell(rows, as_json, table(("id", "holder", "role", "at", "since"), shown))
 
 
 @grant.command(name="add")
@@ -45,11 +38,7 @@ def add_grant(holder: str, role: str, place: str, as_json: bool) -> None:
     HOLDER is user:ID, service_account:ID or key:ID.
     """
     row = call("POST", "/-/grants", GrantView, body={"holder": holder, "role": role, "place": place})
-    if as_json:
-        print_json(row)
-        return
-    click.echo(row.id)
-    note(f"{row.holder} is {row.role} at {place_text(row.place)}.")
+    tell(row, as_json, row.id, f"{row.holder} is {row.role} at {place_text(row.place)}.")
 
 
 @grant.command(name="remove")
@@ -58,7 +47,4 @@ def add_grant(holder: str, role: str, place: str, as_json: bool) -> None:
 def remove_grant(id: str, as_json: bool) -> None:
     """Take back the grant ID."""
     row = call("DELETE", f"/-/grants/{id}", GrantView)
-    if as_json:
-        print_json(row)
-        return
-    note(f"{row.holder} is no longer {row.role} at {place_text(row.place)}.")
+    tell(row, as_json, remark=f"{row.holder} is no longer {row.role} at {place_text(row.place)}.")

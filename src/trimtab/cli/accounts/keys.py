@@ -20,7 +20,7 @@ from trimtab.cli.accounts.options import (
     span,
 )
 from trimtab.cli.common.gateway import call, every
-from trimtab.cli.common.output import json_option, note, print_json, table
+from trimtab.cli.common.output import json_option, table, tell
 from trimtab.server.admin.accounts import NewKeyView
 from trimtab.server.admin.shapes import KeyView, Page
 
@@ -37,18 +37,11 @@ def key() -> None:
 def list_keys(place: str | None, owner: str | None, as_json: bool) -> None:
     """Show the keys that the key may see, without the keys themselves."""
     rows = every("/-/keys", Page[KeyView], {"place": place, "owner": owner})
-    if as_json:
-        print_json(rows)
-        return
-    click.echo(
-        table(
-            ("id", "name", "place", "owner", "reaches", "limits", "state"),
-            [
-                (row.id, row.name, place_text(row.place), row.owner, scope_text(row.scope), limits_text(row.limits), _state(row))
-                for row in rows
-            ],
-        )
-    )
+    shown = [
+        (row.id, row.name, place_text(row.place), row.owner, scope_text(row.scope), limits_text(row.limits), _state(row))
+        for row in rows
+    ]
+    tell(rows, as_json, table(("id", "name", "place", "owner", "reaches", "limits", "state"), shown))
 
 
 @key.command()
@@ -101,10 +94,7 @@ def rotate(id: str, overlap: float, as_json: bool) -> None:
 def revoke(id: str, as_json: bool) -> None:
     """Revoke the key ID: it opens nothing from now on."""
     row = call("DELETE", f"/-/keys/{_bare(id)}", KeyView)
-    if as_json:
-        print_json(row)
-        return
-    note(f"key:{row.id} is revoked.")
+    tell(row, as_json, remark=f"key:{row.id} is revoked.")
 
 
 def _bare(id: str) -> str:
@@ -112,18 +102,14 @@ def _bare(id: str) -> str:
 
 
 def _show(made: NewKeyView, as_json: bool) -> None:
-    if as_json:
-        print_json(made)
-        return
-    click.echo(made.key)
     row = made.described
     ends = f"; until {moment_text(row.expires_at)}" if row.expires_at else ""
-    note(
+    old = f"\nThe old key opens until {moment_text(made.replaces.expires_at)}." if made.replaces else ""
+    remark = (
         f"Keep it now: it is not shown again. key:{row.id} of {place_text(row.place)}; reaches {scope_text(row.scope)}; "
-        f"limits {limits_text(row.limits)}{ends}."
+        f"limits {limits_text(row.limits)}{ends}.{old}"
     )
-    if made.replaces is not None:
-        note(f"The old key opens until {moment_text(made.replaces.expires_at)}.")
+    tell(made, as_json, made.key, remark)
 
 
 def _state(row: KeyView) -> str:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from trimtab.cli.accounts.options import moment_text, place_text
 from trimtab.cli.common.gateway import Query, call, every
-from trimtab.cli.common.output import json_option, note, print_json, table
+from trimtab.cli.common.output import json_option, table, tell
 from trimtab.server.admin.shapes import Page, ServiceAccountView, UserView
 
 V = TypeVar("V", UserView, ServiceAccountView)
@@ -100,19 +100,13 @@ def add_service_account(place: str, name: str, as_json: bool) -> None:
 
 def _list(kind: _Kind[V], as_json: bool, query: Query | None = None) -> None:
     rows = every(kind.path, kind.rows, query)
-    if as_json:
-        print_json(rows)
-        return
-    click.echo(table(tuple(kind.columns), [tuple(shown(row) for shown in kind.columns.values()) for row in rows]))
+    tell(rows, as_json, table(tuple(kind.columns), [tuple(shown(row) for shown in kind.columns.values()) for row in rows]))
 
 
 def _add(kind: _Kind[V], body: dict[str, object], next_step: Callable[[str], str], as_json: bool) -> None:
     row = call("POST", kind.path, kind.view, body=body)
-    if as_json:
-        print_json(row)
-        return
-    click.echo(f"{kind.prefix}{row.id}")
-    note(f"Next: {next_step(f'{kind.prefix}{row.id}')}")
+    holder = f"{kind.prefix}{row.id}"
+    tell(row, as_json, holder, f"Next: {next_step(holder)}")
 
 
 def _switch(group: click.Group, kind: _Kind[V], verb: str, says: str) -> None:
@@ -123,10 +117,7 @@ def _switch(group: click.Group, kind: _Kind[V], verb: str, says: str) -> None:
     @json_option
     def switch(id: str, as_json: bool) -> None:
         row = call("PATCH", f"{kind.path}/{id.removeprefix(kind.prefix)}", kind.view, body={"disabled": verb == "disable"})
-        if as_json:
-            print_json(row)
-            return
-        note(f"{kind.prefix}{row.id} is {verb}d.")
+        tell(row, as_json, remark=f"{kind.prefix}{row.id} is {verb}d.")
 
 
 def _yes(value: bool) -> str:

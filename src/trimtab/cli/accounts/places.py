@@ -15,7 +15,7 @@ from trimtab.cli.accounts.options import (
     scope_text,
 )
 from trimtab.cli.common.gateway import call, every
-from trimtab.cli.common.output import json_option, note, print_json, table
+from trimtab.cli.common.output import json_option, table, tell
 from trimtab.server.admin.shapes import Page, PlaceView
 
 
@@ -30,15 +30,8 @@ def place() -> None:
 def list_places(under: str | None, as_json: bool) -> None:
     """Show the places that the key may see."""
     rows = every("/-/places", Page[PlaceView], {"place": under})
-    if as_json:
-        print_json(rows)
-        return
-    click.echo(
-        table(
-            ("place", "name", "reaches", "limits", "takes no requests because"),
-            [(place_text(row.path), row.name, scope_text(row.scope), limits_text(row.limits), row.barred) for row in rows],
-        )
-    )
+    shown = [(place_text(row.path), row.name, scope_text(row.scope), limits_text(row.limits), row.barred) for row in rows]
+    tell(rows, as_json, table(("place", "name", "reaches", "limits", "takes no requests because"), shown))
 
 
 @place.command()
@@ -82,8 +75,5 @@ def close(path: str, as_json: bool) -> None:
 
 
 def _show(row: PlaceView, as_json: bool) -> None:
-    if as_json:
-        print_json(row)
-        return
     closed = f"; {row.barred}" if row.barred else ""
-    note(f"{row.path}: reaches {scope_text(row.scope)}; limits {limits_text(row.limits)}{closed}.")
+    tell(row, as_json, remark=f"{row.path}: reaches {scope_text(row.scope)}; limits {limits_text(row.limits)}{closed}.")

@@ -20,9 +20,9 @@ from trimtab.cli.common.output import json_option, note, print_json, table
 from trimtab.core.accounts import Budget
 from trimtab.core.errors import ConfigError
 from trimtab.engine.limits.purse import period_start
-from trimtab.server.admin.shapes import BudgetView, Page, nanoseconds
-from trimtab.server.admin.usage import Covered, Sums, UsageGroup, UsageReport
-from trimtab.store import Dimension, Filter, SQLiteStore
+from trimtab.server.admin.shapes import BudgetView, Page
+from trimtab.server.admin.usage import Covered, Sums, UsageGroup, UsageReport, groups, wanted
+from trimtab.store import Dimension, SQLiteStore
 
 _PLACES = (Dimension.PLACE, Dimension.ORGANISATION, Dimension.TEAM, Dimension.PROJECT)
 _FIELDS = ("requests", "complete", "input_tokens", "output_tokens", "cost_usd", "cost_unknown")
@@ -117,32 +117,24 @@ def _nobody_runs() -> bool:
 
 
 async def _ask(by: tuple[Dimension, ...], asked: Query) -> Told:
-    groups: list[UsageGroup] = []
+    found: list[UsageGroup] = []
     after: str | None = None
     async with reached() as gateway:
         while True:
             query = {**asked, "by": ",".join(by), "limit": "1000", "after": after}
             report = await gateway.call("GET", "/-/usage", UsageReport, query=query)
-            groups += report.data
+            found += report.data
             if not report.has_more:
                 break
             after = report.next_after
         budgets = await gateway.every("/-/budgets", Page[BudgetView])
-    return Told(by, report.covered, report.totals, tuple(groups), tuple(budgets))
+    return Told(by, report.covered, report.totals, tuple(found), tuple(budgets))
 
 
 async def _read(by: tuple[Dimension, ...], asked: Query, ledger: Path) -> Told:
     """Whoever can read the file may read all of it."""
     covered = msgspec.convert(asked, Covered)
-    where = Filter(
-        since_ns=None if covered.since is None else nanoseconds(covered.since, "since"),
-        until_ns=None if covered.until is None else nanoseconds(covered.until, "until"),
-        place=covered.place,
-        key_id=covered.key,
-        owner=covered.owner,
-        tag=covered.tag,
-        deployment=covered.deployment,
-    )
+    where = wanted(covered)
     store = await SQLiteStore.open(ledger, readonly=True)
     try:
         totals, rows = await store.totals(where), await store.usage(where, by) if by else ()
@@ -151,12 +143,8 @@ async def _read(by: tuple[Dimension, ...], asked: Query, ledger: Path) -> Told:
         spending = await store.spending(list(accounts.values()))
     finally:
         await store.aclose()
-    groups = tuple(
-        UsageGroup(by={dimension.value: word for dimension, word in zip(by, row.keys, strict=True)}, sums=Sums.of(row))
-        for row in rows
-    )
     views = tuple(BudgetView.of_budget(budget, spending[accounts[budget.id]]) for budget in budgets)
-    return Told(by, covered, Sums.of(totals), groups, views)
+    return Told(by, covered, Sums.of(totals), groups(by, rows), views)
 
 
 def _page(told: Told) -> str:

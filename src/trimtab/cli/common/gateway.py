@@ -63,9 +63,9 @@ class Reached:
             ) from None
 
     async def every(self, path: str, kind: type[Page[T]], query: Query | None = None) -> list[T]:
-        """The rows of all pages."""
+        """The rows of all pages, from where ``query`` says."""
         rows: list[T] = []
-        after: str | None = None
+        after = (query or {}).get("after")
         while True:
             page = await self.call("GET", path, kind, query={**(query or {}), "limit": "1000", "after": after})
             rows += page.data

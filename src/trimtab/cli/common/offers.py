@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trimtab.core.catalog import Deployment
-from trimtab.core.zones import Boundary, Sensitivity
+from trimtab.core.zones import ONLY_PUBLIC, Boundary, Sensitivity
 from trimtab.local.discover import PLACES, Found, discover
 from trimtab.net import Egress, NetError, NetFailure, Receiver, Receivers
 
-_NOTHING = frozenset({Sensitivity.PUBLIC})
 _MOST = 1 << 20
 
 
@@ -19,7 +18,7 @@ async def found_servers() -> tuple[Found, ...]:
     egress = Egress(Receivers(boundary, [Receiver(id=place.id, base_url=place.url, zone="here") for place in PLACES]))
 
     async def read(receiver: str, path: str) -> bytes:
-        async with egress.get(receiver, path, carried=_NOTHING, headers={}, connect_timeout=1) as answer:
+        async with egress.get(receiver, path, carried=ONLY_PUBLIC, headers={}, connect_timeout=1) as answer:
             if answer.status != 200:
                 raise NetError(NetFailure.PROTOCOL, receiver)
             return await answer.read(_MOST)

@@ -17,6 +17,17 @@ def print_json(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def tell(value: object, as_json: bool, text: str = "", remark: str = "") -> None:
+    """``value`` as JSON, or as people read it: ``text`` on standard output, ``remark`` beside it."""
+    if as_json:
+        print_json(value)
+        return
+    if text:
+        click.echo(text)
+    if remark:
+        note(remark)
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return tabulate([[_cell(cell) for cell in row] for row in rows], headers=headers, tablefmt="simple", disable_numparse=True)
 

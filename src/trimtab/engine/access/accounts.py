@@ -27,7 +27,7 @@ from trimtab.core.accounts import (
 from trimtab.core.errors import Conflict, Unauthenticated
 from trimtab.core.units import Clock
 from trimtab.engine.access.actor import Actor, actor_of
-from trimtab.engine.access.directory import Directory, Holder, build, lately
+from trimtab.engine.access.directory import Directory, LiveKey, build, lately
 from trimtab.engine.access.edits import Edit, put
 from trimtab.engine.access.keys import digest, same
 from trimtab.engine.access.rules import first_admin, signed_in
@@ -81,7 +81,7 @@ class AccountBook:
         self._stamped = max(self._clock.time_ns(), self._stamped + _MILLISECOND)
         return self._new_id(self._stamped)
 
-    def authenticate(self, presented: str | None) -> Holder:
+    def authenticate(self, presented: str | None) -> LiveKey:
         """Whose key it is, or :class:`Unauthenticated`."""
         if not presented:
             raise Unauthenticated(

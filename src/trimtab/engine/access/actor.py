@@ -25,6 +25,11 @@ def named(place: str) -> str:
     return place or "the whole installation"
 
 
+def no_later(one: int | None, other: int | None) -> bool:
+    """Does one end no later than the other? ``None`` never ends."""
+    return other is None or (one is not None and one <= other)
+
+
 class Actor(Struct, frozen=True, kw_only=True):
     """``grants`` are those that count at ``now_ns``. ``scope``, ``limits`` and ``expires_ns`` are the ceiling of the actor's own
     credential: the widest for a person who has signed in, a key's own for a key. ``principal`` owns what the actor makes for itself: a
@@ -58,21 +63,19 @@ class Actor(Struct, frozen=True, kw_only=True):
 
     def covers(self, scope: Scope, limits: Limits, expires_ns: int | None) -> bool:
         """Is whatever reaches this far within the actor's own ceiling?"""
-        lasts = self.expires_ns is None or (expires_ns is not None and expires_ns <= self.expires_ns)
-        return lasts and self.scope.covers(scope) and self.limits.covers(limits)
+        return no_later(expires_ns, self.expires_ns) and self.scope.covers(scope) and self.limits.covers(limits)
 
 
 def actor_of(directory: Directory, holder: str, now_ns: int) -> Actor:
     """``holder`` as an actor. Raises :class:`Unauthenticated` when it is not there any more, or takes no part."""
     barred = directory.barred(holder, now_ns)
-    kind, _, id = holder.partition(":")
-    if barred or kind not in ("user", "key"):
+    if barred or holder.startswith("service_account:"):
         raise Unauthenticated(
             f"You are not signed in any more: {barred or 'a service account acts by its keys'}.",
-            hint=f"Sign in again, or use another key. An admin of {named(ROOT)} can tell who changed it: 'trimtab' keeps an audit log.",
+            hint=f"Sign in again, or use another key. An admin of {named(ROOT)} can tell who changed it: 'trimtab audit' shows it.",
         )
     grants = directory.rights(holder, now_ns)
-    found = directory.holders.get(id) if kind == "key" else None
+    found = directory.key_behind(holder)
     if found is None:
         return Actor(holder=holder, principal=holder, grants=grants, now_ns=now_ns)
     return Actor(

@@ -62,9 +62,9 @@ class Standing(Struct, frozen=True, kw_only=True):
     barred: str = ""
 
 
-class Holder(Struct, frozen=True, kw_only=True):
+class LiveKey(Struct, frozen=True, kw_only=True):
     """A key as a request meets it. ``scope`` and ``limits`` are what the key and its places leave together. ``chain`` has whoever limits
-    its rates: the ``key:LINE`` and the ``place:PATH`` above it, without those that set no limit.
+    its rates, ``key:LINE`` and then each ``place:PATH`` above it; it is empty where none of them sets a limit.
 
     ``barred`` says why the key opens nothing, whatever the time: a closed place, an owner who is disabled. Whether the key itself was
     revoked or has expired depends on the time: :meth:`opens` answers both.
@@ -83,15 +83,16 @@ class Holder(Struct, frozen=True, kw_only=True):
 class Directory(Struct, frozen=True, eq=False, kw_only=True):
     """``by_digest`` is the hot path's only look-up.
 
-    ``held`` has the grants by holder as they were given; :meth:`rights` are those that count. ``owned`` has the keys by owner, ``budgets``
-    are by what they are over. ``by_email`` goes by :func:`address_key`.
+    A holder is ``user:ID``, ``service_account:ID`` or ``key:ID``. ``held`` has the grants by holder as they were given; :meth:`rights`
+    are those that count. ``keys`` has the keys by id, ``owned`` by owner; ``budgets`` are by what they are over. ``by_email`` goes by
+    :func:`address_key`.
     """
 
     revision: int
     entities: Mapping[tuple[str, str], Entity]
     standings: Mapping[str, Standing]
-    holders: Mapping[str, Holder]
-    by_digest: Mapping[bytes, Holder]
+    keys: Mapping[str, LiveKey]
+    by_digest: Mapping[bytes, LiveKey]
     held: Mapping[str, tuple[Grant, ...]]
     owned: Mapping[str, tuple[VirtualKey, ...]]
     budgets: Mapping[str, tuple[Budget, ...]]
@@ -112,14 +113,16 @@ class Directory(Struct, frozen=True, eq=False, kw_only=True):
             raise LookupError(f"there is no {kind.__name__} {id}")
         return found
 
+    def key_behind(self, holder: str) -> LiveKey | None:
+        """``None`` for a holder that is no key, and for a key that is not there."""
+        kind, _, id = holder.partition(":")
+        return self.keys.get(id) if kind == "key" else None
+
     def barred(self, holder: str, now_ns: int) -> str:
         """Why ``holder`` has no rights at all just now; empty when they have those that they were granted."""
-        kind, _, id = holder.partition(":")
-        if kind != "key":
-            return _owner_barred(self.entities, self.standings, holder)
-        found = self.holders.get(id)
+        found = self.key_behind(holder)
         if found is None:
-            return f"{holder} is not there"
+            return _owner_barred(self.entities, self.standings, holder)
         if found.key.revoked_ns is not None:
             return "it was revoked"
         return found.barred or ("" if found.key.opens(now_ns) else "it has expired")
@@ -131,9 +134,9 @@ class Directory(Struct, frozen=True, eq=False, kw_only=True):
         their keys carry only what was granted to the key itself.
         """
         grants = self.held.get(holder, ())
-        key = self.find(VirtualKey, holder.removeprefix("key:")) if holder.startswith("key:") else None
-        if key is not None and key.owner.startswith("service_account:"):
-            grants += self.held.get(key.owner, ())
+        found = self.key_behind(holder)
+        if found is not None and found.key.owner.startswith("service_account:"):
+            grants += self.held.get(found.key.owner, ())
         if not grants or self.barred(holder, now_ns):  # most keys hold nothing, and there are many
             return ()
         return tuple(grant for grant in grants if self.is_open(grant.place))
@@ -187,7 +190,7 @@ def build(revision: int, entities: Iterable[Entity]) -> Directory:
     held: defaultdict[str, list[Grant]] = defaultdict(list)
     owned: defaultdict[str, list[VirtualKey]] = defaultdict(list)
     budgets: defaultdict[str, list[Budget]] = defaultdict(list)
-    holders: dict[str, Holder] = {}
+    keys: dict[str, LiveKey] = {}
     people: list[User] = []
     for entity in known.values():
         match entity:
@@ -197,15 +200,15 @@ def build(revision: int, entities: Iterable[Entity]) -> Directory:
                 budgets[entity.of].append(entity)
             case VirtualKey():
                 owned[entity.owner].append(entity)
-                holders[entity.id] = _holder(entity, known, standings)
+                keys[entity.id] = _live(entity, known, standings)
             case User():
                 people.append(entity)
     return Directory(
         revision=revision,
         entities=known,
         standings=standings,
-        holders=holders,
-        by_digest={holder.key.digest: holder for holder in holders.values()},
+        keys=keys,
+        by_digest={live.key.digest: live for live in keys.values()},
         held=_frozen(held),
         owned=_frozen(owned),
         budgets=_frozen(budgets),
@@ -221,16 +224,16 @@ def ended_long_ago(key: VirtualKey, now_ns: int) -> bool:
 def lately(entities: Iterable[Entity], now_ns: int, named: Collection[bytes] = ()) -> list[Entity]:
     """``entities`` without the keys that ended more than :data:`KEPT_DAYS` ago, and without what was granted to those.
 
-    A key stays by which others are known: the first of its line, while another of it stays, and one that a budget is over. So do those
-    whose digests are ``named``.
+    A key stays while another of its line lives, which is known by it and sees its records, and where a budget is over it. So do those whose
+    digests are ``named``.
     """
     known = list(entities)
     ended = {entity.id: entity for entity in known if isinstance(entity, VirtualKey) and ended_long_ago(entity, now_ns)}
     if not ended:
         return known
     needed = {entity.of.removeprefix("key:") for entity in known if isinstance(entity, Budget)}
-    needed |= {entity.line for entity in known if isinstance(entity, VirtualKey) and entity.id not in ended}
-    gone = {holder_of(key) for id, key in ended.items() if id not in needed and key.digest not in named}
+    living = {entity.line for entity in known if isinstance(entity, VirtualKey) and entity.id not in ended}
+    gone = {holder_of(key) for id, key in ended.items() if id not in needed and key.line not in living and key.digest not in named}
     return [
         entity
         for entity in known
@@ -268,16 +271,17 @@ def _standings(places: Iterable[Place]) -> dict[str, Standing]:
     return standings
 
 
-def _holder(key: VirtualKey, known: Mapping[tuple[str, str], Entity], standings: Mapping[str, Standing]) -> Holder:
+def _live(key: VirtualKey, known: Mapping[tuple[str, str], Entity], standings: Mapping[str, Standing]) -> LiveKey:
     standing = standings.get(key.place)
     if standing is None:
         nothing = Scope(models=frozenset(), tiers=frozenset(), zones=frozenset())
-        return Holder(key=key, scope=nothing, limits=NO_LIMITS, chain=(), barred=f"the place {key.place} is not there")
-    return Holder(
+        return LiveKey(key=key, scope=nothing, limits=NO_LIMITS, chain=(), barred=f"the place {key.place} is not there")
+    chain = ((f"key:{key.line}", key.limits), *standing.chain)
+    return LiveKey(
         key=key,
         scope=key.scope.meet(standing.scope),
         limits=key.limits.meet(standing.limits),
-        chain=tuple((who, limits) for who, limits in ((f"key:{key.line}", key.limits), *standing.chain) if limits != NO_LIMITS),
+        chain=chain if any(limits != NO_LIMITS for _, limits in chain) else (),
         barred=standing.barred or (_owner_barred(known, standings, key.owner) if key.owner else ""),
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from trimtab.core.accounts import PERMISSIONS, Grant, Limits, Role, Scope
 from trimtab.core.errors import Conflict, Forbidden
-from trimtab.engine.access.actor import Actor, named
+from trimtab.engine.access.actor import Actor, named, no_later
 from trimtab.engine.access.directory import Directory
 from trimtab.engine.access.edits import Edit
 
@@ -58,18 +58,14 @@ def _widened(before: Directory, after: Directory) -> Iterator[tuple[str, Scope, 
 
 def _keys(before: Directory, after: Directory, now_ns: int) -> Iterator[tuple[str, Scope, Limits, int | None]]:
     """The keys that open more than they did, or that did not open."""
-    for id, now in after.holders.items():
-        was = before.holders.get(id)
+    for id, now in after.keys.items():
+        was = before.keys.get(id)
         if was == now or not now.opens(now_ns):
             continue
         expires_ns = now.key.expires_ns
-        lives_on = was is not None and was.opens(now_ns) and _no_later(expires_ns, was.key.expires_ns)
+        lives_on = was is not None and was.opens(now_ns) and no_later(expires_ns, was.key.expires_ns)
         if was is None or not (lives_on and was.scope.covers(now.scope) and was.limits.covers(now.limits)):
             yield id, now.scope, now.limits, expires_ns
-
-
-def _no_later(one: int | None, other: int | None) -> bool:
-    return other is None or (one is not None and one <= other)
 
 
 def _granted(before: Directory, after: Directory, now_ns: int) -> Iterator[tuple[str, Grant]]:
@@ -83,7 +79,7 @@ def _granted(before: Directory, after: Directory, now_ns: int) -> Iterator[tuple
 def _reach(directory: Directory, holder: str, grant: Grant) -> tuple[Scope, Limits, int | None]:
     """How far ``holder`` reaches where the grant holds: a key as far as itself, anybody else as far as the place, and for good."""
     standing = directory.standings[grant.place]
-    found = directory.holders.get(holder.removeprefix("key:")) if holder.startswith("key:") else None
+    found = directory.key_behind(holder)
     if found is None:
         return standing.scope, standing.limits, None
     return found.scope.meet(standing.scope), found.limits.meet(standing.limits), found.key.expires_ns

@@ -2,7 +2,8 @@
 
 ===================  =================================================================================================================
 a place              whoever holds any role there or above, and the keys that ask from it
-a user               themselves; ``manage_people`` or ``read_audit`` where they hold a role or own a key
+a user               themselves; ``manage_people`` or ``read_audit`` where they hold a role or own a key; where there is none,
+                     ``manage_people`` anywhere, or ``read_audit`` everywhere
 a service account    itself; ``manage_people``, ``manage_keys`` or ``read_audit`` at its home
 a grant              its holder; ``manage_grants`` or ``read_audit`` at its place
 a key                itself and its owner; ``manage_keys`` or ``read_audit`` at its place; other keys of its owner that manage them
@@ -56,8 +57,8 @@ class Sight(Struct, frozen=True):
     @property
     def key(self) -> VirtualKey | None:
         """The key that the actor came with; ``None`` for a person who has signed in."""
-        kind, _, id = self.actor.holder.partition(":")
-        return self.directory.find(VirtualKey, id) if kind == "key" else None
+        found = self.directory.key_behind(self.actor.holder)
+        return None if found is None else found.key
 
     @property
     def oneself(self) -> str:

@@ -18,7 +18,7 @@ from trimtab.core.accounts import holder_of
 from trimtab.core.catalog import Deployment
 from trimtab.core.errors import ConfigError, LocalModelError
 from trimtab.core.units import Clock
-from trimtab.core.zones import Sensitivity
+from trimtab.core.zones import ONLY_PUBLIC
 from trimtab.engine.access import AccountBook
 from trimtab.engine.assembly.housekeeping import Housekeeper
 from trimtab.engine.assembly.outside import alerting, exporting, stop
@@ -36,9 +36,6 @@ from trimtab.routing.policy import compile_policy
 from trimtab.signals import warm
 from trimtab.store import SQLiteStore
 from trimtab.telemetry import Metrics
-
-_NOTHING = frozenset({Sensitivity.PUBLIC})
-"""What a health check carries."""
 
 
 class Assembly(Struct, frozen=True):
@@ -155,7 +152,7 @@ def _local_servers(
     config: Config, configured: Mapping[str, Deployment], weights: Mapping[str, Path], egress: Egress
 ) -> dict[str, LlamaServer]:
     async def probe(receiver: str, path: str) -> int:
-        async with egress.get(receiver, path, carried=_NOTHING, headers={}, connect_timeout=1) as answer:
+        async with egress.get(receiver, path, carried=ONLY_PUBLIC, headers={}, connect_timeout=1) as answer:
             return answer.status
 
     return {

@@ -21,7 +21,7 @@ from trimtab.core.units import Clock, Deadline
 from trimtab.engine.attempts.patience import Patience
 from trimtab.engine.recorder import AttemptLog, Entry
 from trimtab.providers import Provider
-from trimtab.providers.failures import truncated
+from trimtab.providers.failures import not_sent, truncated
 from trimtab.routing.fleet import Fleet
 
 _STARTUP_FRAMES = 64
@@ -37,6 +37,16 @@ class Opened(Struct, frozen=True):
     frames: AsyncGenerator[Frame]
     dialect: Dialect
     content_type: str
+
+
+class _Try(Struct, frozen=True):
+    """One attempt under way. ``deadline`` is the client's, over all attempts; ``limit`` this attempt's own."""
+
+    deployment: Deployment
+    attempt: AttemptLog
+    entry: Entry
+    deadline: Deadline
+    limit: Deadline
 
 
 class Failover:
@@ -74,38 +84,38 @@ class Failover:
             except BudgetExhausted as error:
                 await course.unpaid(error, reconsider)
                 continue
+            tried = _Try(deployment, attempt, entry, deadline, deadline.capped(self._clock.monotonic(), deployment.timeouts.total))
             self._fleet.started(deployment.id)
             async with AsyncExitStack() as stack:
                 try:
-                    opened = await self._open(stack, entry, request, attempt, deadline)
+                    opened = await self._open(stack, request, tried)
                 except ProviderError as error:
-                    self._ended(entry, attempt, error)
+                    self._ended(tried, error)
                     course.failed(deployment, error)
                     if not error.kind.try_next:
                         raise
                     continue
                 except EgressRefused:
-                    self._ended(entry, attempt, ProviderError(FailureKind.UNKNOWN, "Not sent.", detail="egress_refused"))
+                    self._ended(tried, not_sent())
                     raise
                 except BaseException:
-                    self._ended(entry, attempt, None)
+                    self._ended(tried, None)
                     raise
                 try:
                     async with aclosing(opened.frames):
                         yield opened
                 finally:
                     if not attempt.ended:  # whoever listened has left
-                        self._ended(entry, attempt, None)
+                        self._ended(tried, None)
                 return
         raise course.exhausted()
 
-    async def _open(self, stack: AsyncExitStack, entry: Entry, request: Request, attempt: AttemptLog, deadline: Deadline) -> Opened:
+    async def _open(self, stack: AsyncExitStack, request: Request, tried: _Try) -> Opened:
         """Open the stream and read up to its first content, within the time that the first token may take.
 
         A whole answer comes when all of it has been made: it has the attempt's whole time.
         """
-        deployment, now = attempt.deployment, self._clock.monotonic()
-        limit = deadline.capped(now, deployment.timeouts.total)
+        deployment, attempt, limit, now = tried.deployment, tried.attempt, tried.limit, self._clock.monotonic()
         first = limit.capped(now, deployment.timeouts.first_token) if request.stream else limit
         held: list[Frame] = []
         size = 0
@@ -126,57 +136,54 @@ class Failover:
             raise ProviderError(FailureKind.TRANSIENT, f"{deployment.id} gave {what} in time.", detail=detail) from None
         if held[-1].has_content:
             self._fleet.answering(deployment.id)
-        frames = self._frames(held, upstream.frames, entry, attempt, limit)
+        frames = self._frames(held, upstream.frames, tried)
         return Opened(deployment, frames, upstream.dialect or deployment.dialect, upstream.content_type)
 
-    async def _frames(
-        self, held: list[Frame], rest: AsyncIterator[Frame], entry: Entry, attempt: AttemptLog, limit: Deadline
-    ) -> AsyncGenerator[Frame]:
+    async def _frames(self, held: list[Frame], rest: AsyncIterator[Frame], tried: _Try) -> AsyncGenerator[Frame]:
         """What was held back, then the rest. The attempt has ended, well or not, before the last frame or the error is passed on."""
         last = held.pop()
         for frame in held:
             yield frame
         frame = last
-        idle = left = attempt.deployment.timeouts.idle
+        idle = left = tried.deployment.timeouts.idle
         patience = Patience()
         try:
             while not frame.is_last:
                 yield frame
                 began = self._clock.monotonic()
-                frame = await self._next(patience, rest, attempt.deployment, min(left, limit.remaining(began)), limit)
-                attempt.see(frame)
+                frame = await self._next(patience, rest, min(left, tried.limit.remaining(began)), tried)
+                tried.attempt.see(frame)
                 # What only keeps the connection alive is passed on, and buys no time.
                 left = idle if frame.events else left - (self._clock.monotonic() - began)
         except ProviderError as error:
-            self._ended(entry, attempt, error)
+            self._ended(tried, error)
             raise
         finally:
             patience.rest()
-        self._ended(entry, attempt, None)
+        self._ended(tried, None)
         yield frame
 
-    async def _next(
-        self, patience: Patience, frames: AsyncIterator[Frame], deployment: Deployment, seconds: float, limit: Deadline
-    ) -> Frame:
+    async def _next(self, patience: Patience, frames: AsyncIterator[Frame], seconds: float, tried: _Try) -> Frame:
         """The next frame. Only the wait for the upstream is timed: a client that reads slowly is no fault of the upstream."""
         try:
             return await patience.wait(anext(frames), seconds)
         except TimeoutError:
-            detail = "total_timeout" if limit.remaining(self._clock.monotonic()) == 0 else "idle_timeout"
-            raise ProviderError(
-                FailureKind.TRANSIENT, f"{deployment.id} stopped in the middle of its answer.", detail=detail
-            ) from None
+            detail = "total_timeout" if tried.limit.remaining(self._clock.monotonic()) == 0 else "idle_timeout"
+            message = f"{tried.deployment.id} stopped in the middle of its answer."
+            raise ProviderError(FailureKind.TRANSIENT, message, detail=detail) from None
         except StopAsyncIteration:
-            raise truncated(deployment.id) from None
+            raise truncated(tried.deployment.id) from None
 
-    def _ended(self, entry: Entry, attempt: AttemptLog, failure: ProviderError | None) -> None:
+    def _ended(self, tried: _Try, failure: ProviderError | None) -> None:
         if failure is not None and failure.credential:
-            attempt.credential = failure.credential
-        done = entry.end(attempt, failure)
+            tried.attempt.credential = failure.credential
+        done = tried.entry.end(tried.attempt, failure)
         if failure is None:
             self._fleet.observe(done)
         else:
-            self._fleet.observe(done, retry_after=failure.retry_after, blameless=failure.spare)
+            # A caller in a hurry must not close the deployment for everybody else.
+            hurried = tried.deadline.remaining(self._clock.monotonic()) == 0
+            self._fleet.observe(done, retry_after=failure.retry_after, blameless=failure.spare or hurried)
 
 
 class _Course:

@@ -5,13 +5,14 @@ a batch.
 """
 
 from trimtab.engine.batches.desk import Desk
-from trimtab.engine.batches.files import Files
+from trimtab.engine.batches.files import EXPIRY_SECONDS, Files
 from trimtab.engine.batches.opening import batching, carriers_of
 from trimtab.engine.batches.queue import Queue
 from trimtab.engine.batches.running import Carrier, Resources, Runner
 from trimtab.engine.batches.values import Batch, KeptFile, Status
 
 __all__ = [
+    "EXPIRY_SECONDS",
     "Batch",
     "Carrier",
     "Desk",

@@ -30,8 +30,8 @@ _FORM_BYTES = 64 * 1024
 
 _FIELDS = frozenset({"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"})
 _PURPOSES = frozenset({"assistants", "fine-tune", "vision", "user_data", "evals"})
-_SECONDS = (3600, 2_592_000)
-"""OpenAI's bounds of ``expires_after[seconds]``."""
+EXPIRY_SECONDS = (3600, 2_592_000)
+"""OpenAI's bounds of how long a file is kept."""
 
 _PIECE = 1 << 20
 _ORPHAN_NS = 3600 * SECOND_NS
@@ -204,7 +204,7 @@ def _expiry(form: Form) -> int | None:
     anchor, seconds = form.text("expires_after[anchor]"), form.text("expires_after[seconds]")
     if anchor is None and seconds is None:
         return None
-    low, high = _SECONDS
+    low, high = EXPIRY_SECONDS
     if anchor != "created_at" or seconds is None or not seconds.isdecimal() or not low <= int(seconds) <= high:
         raise MalformedRequest(
             "expires_after: that is no expiry.",

@@ -12,14 +12,13 @@ import logging
 from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
 
 from trimtab.core.accounts import Budget
 from trimtab.core.errors import EgressRefused
-from trimtab.core.units import SECOND_NS, USD, Clock
+from trimtab.core.units import USD, Clock, iso
 from trimtab.core.zones import Secret, Sensitivity
 from trimtab.engine.limits.purse import Purse, period_start
 from trimtab.net import Egress, NetError
@@ -197,18 +196,14 @@ def _alert(budget: Budget, key: tuple[str, int, float], now: int, seen: Spending
     what = "refused a request that did not fit into what is left" if share == _REFUSED else f"has reached {share:.0%} of its limit"
     return BudgetAlert(
         id=hashlib.blake2b(f"{budget.id}/{start}/{share}".encode(), digest_size=16).hexdigest(),
-        at=_iso(now),
+        at=iso(now),
         budget=budget.id,
         of=budget.of,
         period=budget.period,
-        period_start=_iso(start),
+        period_start=iso(start),
         share=None if share == _REFUSED else share,
         spent_usd=spent,
         limit_usd=limit,
         hard=budget.hard,
         text=f"Trimtab: the budget {budget.id} ({budget.of}) {what}: ${spent:.2f} of ${limit:.2f} this {budget.period}.",
     )
-
-
-def _iso(at_ns: int) -> str:
-    return datetime.fromtimestamp(at_ns // SECOND_NS, UTC).isoformat().replace("+00:00", "Z")

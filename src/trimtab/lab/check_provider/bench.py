@@ -14,7 +14,7 @@ from trimtab.core.errors import ProviderError
 from trimtab.core.events import Event, Frame, Started, fold
 from trimtab.core.messages import Dialect, Request, Text
 from trimtab.core.units import Deadline
-from trimtab.core.zones import Sensitivity
+from trimtab.core.zones import ONLY_PUBLIC
 from trimtab.lab.faults import Behaviour, FaultyUpstream
 from trimtab.lab.upstream.loopback import Exchange
 from trimtab.providers import Provider
@@ -101,7 +101,7 @@ class Bench:
     def request(self, *, stream: bool, dialect: Dialect | None = None) -> Request:
         dialect = dialect or self.client
         asked = CODECS[dialect].decode_request(body_in(dialect, stream=stream))
-        return replace(asked, model="auto", stream=stream, sensitivity=frozenset({Sensitivity.PUBLIC}))
+        return replace(asked, model="auto", stream=stream, sensitivity=ONLY_PUBLIC)
 
     async def frames(self, *, stream: bool | None = None) -> AsyncIterator[Frame]:
         asked = self.request(stream=self.streams if stream is None else stream)

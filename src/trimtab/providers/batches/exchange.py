@@ -19,7 +19,7 @@ from trimtab.core.catalog import Deployment
 from trimtab.core.errors import FailureKind, ProviderError
 from trimtab.core.events import Frame
 from trimtab.core.messages import Dialect
-from trimtab.core.zones import Sensitivity
+from trimtab.core.zones import ONLY_PUBLIC, Sensitivity
 from trimtab.net import Answer, NetError, NetFailure
 from trimtab.providers.base import BatchLine
 from trimtab.providers.failures import classify, classify_net, malformed
@@ -27,8 +27,6 @@ from trimtab.providers.http import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, HTTPProvid
 from trimtab.wire import UpstreamErrorEvent, WireError
 
 T = TypeVar("T")
-NOTHING = frozenset({Sensitivity.PUBLIC})
-"""What a question about a batch carries: an id of the provider's own."""
 
 
 class BatchExchange(HTTPProvider):
@@ -40,7 +38,7 @@ class BatchExchange(HTTPProvider):
         deployment: Deployment,
         path: str,
         body: bytes | None,
-        carried: frozenset[Sensitivity] = NOTHING,
+        carried: frozenset[Sensitivity] = ONLY_PUBLIC,
         said: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Answer]:
         """``None`` as a body asks with GET; ``said`` are more headers. Raises :class:`ProviderError`, also for a bad status."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -45,7 +46,7 @@ class Sums(Struct, frozen=True, kw_only=True):
     cost_unknown: int
 
     @staticmethod
-    def of(row: Totals | UsageRow) -> Sums:
+    def of(row: Totals) -> Sums:
         return Sums(
             requests=row.requests,
             complete=row.complete,
@@ -89,17 +90,7 @@ async def usage(asked: Asked[UsageQuery, Nothing]) -> UsageReport:
     """What was used: requests, tokens and cost. A report that takes too long is refused; ask it of a shorter time."""
     query = asked.query
     by = tuple(dict.fromkeys(query.by))
-    where = asked.sight.usage(
-        Filter(
-            since_ns=None if query.since is None else nanoseconds(query.since, "since"),
-            until_ns=None if query.until is None else nanoseconds(query.until, "until"),
-            key_id=query.key,
-            place=query.place,
-            owner=query.owner,
-            tag=query.tag,
-            deployment=query.deployment,
-        )
-    )
+    where = asked.sight.usage(wanted(query))
     after = None if query.after is None else _read(query.after)
     store = asked.site.store
     rows = [row for row in await store.usage(where, by) if after is None or row.keys > after] if by else []
@@ -116,13 +107,29 @@ async def usage(asked: Asked[UsageQuery, Nothing]) -> UsageReport:
             tag=where.tag,
             deployment=where.deployment,
         ),
-        totals=Sums.of(whole[0] if whole else UsageRow()),
-        data=tuple(
-            UsageGroup(by={dimension.value: word for dimension, word in zip(by, row.keys, strict=True)}, sums=Sums.of(row))
-            for row in shown
-        ),
+        totals=Sums.of(whole[0] if whole else Totals()),
+        data=groups(by, shown),
         has_more=more,
         next_after=_written(shown[-1].keys) if more else None,
+    )
+
+
+def wanted(asked: UsageQuery | Covered) -> Filter:
+    return Filter(
+        since_ns=None if asked.since is None else nanoseconds(asked.since, "since"),
+        until_ns=None if asked.until is None else nanoseconds(asked.until, "until"),
+        key_id=asked.key,
+        place=asked.place,
+        owner=asked.owner,
+        tag=asked.tag,
+        deployment=asked.deployment,
+    )
+
+
+def groups(by: tuple[Dimension, ...], rows: Iterable[UsageRow]) -> tuple[UsageGroup, ...]:
+    return tuple(
+        UsageGroup(by={dimension.value: word for dimension, word in zip(by, row.keys, strict=True)}, sums=Sums.of(row))
+        for row in rows
     )
 
 

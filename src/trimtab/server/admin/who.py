@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
-
 from starlette.requests import Request
 
 from trimtab.core.errors import Forbidden, Unauthenticated
 from trimtab.engine import AccountBook
 from trimtab.engine.access import Actor
-from trimtab.server.common.credentials import CSRF_HEADER, Session, Sessions, is_from_elsewhere, presented_key
+from trimtab.server.common.credentials import CSRF_HEADER, Session, Sessions, has_csrf, is_from_elsewhere, presented_key
 
 _CSRF = "trimtab.csrf"
 _READS = frozenset({"GET", "HEAD"})
@@ -41,8 +39,7 @@ class Who:
                 raise Forbidden(
                     "A page of another site asked for this.", hint="Open the gateway's own address, and ask from there."
                 )
-            sent = request.headers.get(CSRF_HEADER, "")
-            if not hmac.compare_digest(sent.encode("latin-1", "replace"), session.csrf.encode()):
+            if not has_csrf(request, session):
                 raise Forbidden(
                     f"The header {CSRF_HEADER} is missing or wrong.", hint="Send the value that GET /-/whoami gives as csrf."
                 )

@@ -11,7 +11,6 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from trimtab.core.errors import (
-    AttemptsExhausted,
     LedgerError,
     NoDeployment,
     Overloaded,
@@ -21,6 +20,7 @@ from trimtab.core.errors import (
     TrimtabError,
 )
 from trimtab.telemetry import log
+from trimtab.wire import primary
 
 
 class ErrorBody(Struct, frozen=True):
@@ -62,7 +62,7 @@ def public_error(error: Exception) -> TrimtabError:
 
 def retry_after(error: TrimtabError) -> int | None:
     """Whole seconds: what the upstream said, or a moment where we ourselves are the ones who are busy."""
-    first = error.first if isinstance(error, AttemptsExhausted) else error
+    first = primary(error)
     if isinstance(first, ProviderError | NoDeployment | RateLimited):
         return None if first.retry_after is None else math.ceil(first.retry_after)
     return 1 if isinstance(error, Overloaded | LedgerError) else None

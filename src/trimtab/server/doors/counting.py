@@ -10,9 +10,9 @@ from trimtab.wire import AnthropicMessages
 
 
 class CountTokens(Door):
-    def __init__(self, site: Site, codec: AnthropicMessages) -> None:
-        super().__init__(site, codec)
-        self._counts = codec
+    def __init__(self, site: Site) -> None:
+        self._counts = AnthropicMessages()
+        super().__init__(site, self._counts)
 
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
         decision = self.gateway.consider(self._counts.decode_count_request(asked.body), asked.caller)

@@ -11,7 +11,7 @@ from trimtab.core.decision import LatencyClass
 from trimtab.core.errors import MalformedRequest
 from trimtab.core.messages import Dialect
 from trimtab.core.zones import Sensitivity
-from trimtab.engine import CacheUse, Caller, Holder
+from trimtab.engine import CacheUse, Caller, LiveKey
 
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _MOST_TAGS = 8
@@ -32,17 +32,17 @@ def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def caller_of(holder: Holder, headers: Mapping[str, str]) -> Caller:
+def caller_of(live: LiveKey, headers: Mapping[str, str]) -> Caller:
     """Who asks, and how. Raises :class:`MalformedRequest` for a header of ours that says nothing we understand."""
-    key = holder.key
+    key = live.key
     return Caller(
         key_id=key.id,
         line=key.line,
         place=key.place,
         owner=key.owner,
         tags=_tags(headers.get("x-trimtab-tags")),
-        scope=None if holder.scope == ANY_SCOPE else holder.scope,
-        chain=holder.chain,
+        scope=None if live.scope == ANY_SCOPE else live.scope,
+        chain=live.chain,
         labels=_classes("x-trimtab-sensitivity", headers.get("x-trimtab-sensitivity", "")),
         lowered=_classes("x-trimtab-lower", headers.get("x-trimtab-lower", "")),
         latency=_latency(headers.get("x-trimtab-latency")),

@@ -3,7 +3,7 @@
 It knows nothing of rights: who signs in is a user of the accounts, and what a user may do is asked there.
 """
 
-from trimtab.server.signin.provider import IdentityProvider
 from trimtab.server.signin.flow import SignIn
+from trimtab.server.signin.provider import IdentityProvider
 
 __all__ = ["IdentityProvider", "SignIn"]

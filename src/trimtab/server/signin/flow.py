@@ -6,7 +6,6 @@ every request.
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -20,15 +19,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from trimtab.config import OIDC
-from trimtab.core.accounts import ROOT, Limits, Role, User, holder_of
+from trimtab.core.accounts import Limits, User, holder_of
 from trimtab.core.errors import Forbidden, RateLimited, SignInRefused, SignInUnavailable, TrimtabError
 from trimtab.core.units import Clock
 from trimtab.engine import AccountBook, Rates
 from trimtab.server.common.answers import json
-from trimtab.server.common.credentials import CSRF_HEADER, is_from_elsewhere
+from trimtab.server.common.credentials import CSRF_HEADER, has_csrf, is_from_elsewhere
 from trimtab.server.signin.cookies import Cookies, local_path
 from trimtab.server.signin.pages import GUARDED, page, told, wants_page
-from trimtab.server.signin.provider import IdentityProvider
+from trimtab.server.signin.provider import IdentityProvider, plain_code
 from trimtab.server.signin.sessions import PENDING_SECONDS, PendingSignIn, PendingSignIns, StoredSessions, is_token, new_token
 from trimtab.server.signin.tokens import Claims
 from trimtab.store import Documents
@@ -53,6 +52,7 @@ class SignIn:
         self._config = config
         self._provider = provider
         self._book = book
+        self._clock = clock
         self._cookies = Cookies.of(config.redirect_url)
         self._pending = PendingSignIns(store, clock)
         self._rates = Rates(clock, patience=0.0)
@@ -122,11 +122,8 @@ class SignIn:
                 return page("Not signed in", "Nobody is signed in with this browser.")
             return page("Sign out", "Sign out of this gateway?", '<form method="post"><button>Sign out</button></form>')
         if session is not None:
-            sent = request.headers.get(CSRF_HEADER, "").encode("latin-1", "replace")
-            by_form = request.headers.get("origin") == self._cookies.origin
-            if is_from_elsewhere(request, self._cookies.origin) or not (
-                by_form or hmac.compare_digest(sent, session.csrf.encode())
-            ):
+            by_form = request.headers.get("origin") == session.origin
+            if is_from_elsewhere(request, session.origin) or not (by_form or has_csrf(request, session)):
                 raise Forbidden(
                     "Only a page of this gateway can sign you out.", hint=f"Open /-/logout, or send the header {CSRF_HEADER}."
                 )
@@ -187,13 +184,9 @@ class SignIn:
     def _admins(self) -> str:
         """Whom somebody who is known here can ask."""
         directory = self._book.directory
-        people = [
-            user.email
-            for user in directory.all(User)
-            if user.email and not user.disabled
-            if any(grant.role is Role.ADMIN and grant.place == ROOT for grant in directory.held.get(holder_of(user), ()))
-        ]
-        return ", ".join(sorted(people)[:_MOST_ADMINS]) or "whoever runs this gateway"
+        admins = {holder for holder, _ in directory.admins(self._clock.time_ns())}
+        people = sorted(user.email for user in directory.all(User) if user.email and holder_of(user) in admins)
+        return ", ".join(people[:_MOST_ADMINS]) or "whoever runs this gateway"
 
     async def _signed_out(self, request: Request) -> Response:
         """Without an ``id_token_hint``, since no token is kept: the provider may ask whether that is meant (RP-Initiated Logout 1.0)."""
@@ -229,7 +222,7 @@ def _declined(code: str) -> SignInRefused | SignInUnavailable:
         )
     if code in ("server_error", "temporarily_unavailable"):
         return SignInUnavailable("The sign-in provider has a fault of its own.", hint="Try again in a moment.")
-    known = code if code.isascii() and code.replace("_", "").isalpha() and len(code) <= 64 else ""
+    known = plain_code(code)
     return SignInRefused(
         f"The sign-in provider gave no code{f' ({known})' if known else ''}.",
         hint="Sign in again. Whoever runs the gateway: check [oidc] and how this gateway is registered at the provider.",

@@ -21,13 +21,10 @@ from trimtab.config import OIDC
 from trimtab.config.address import place_of
 from trimtab.core.errors import EgressRefused, SignInRefused, SignInUnavailable
 from trimtab.core.units import Clock
-from trimtab.core.zones import Boundary, Secret, Sensitivity
+from trimtab.core.zones import ONLY_PUBLIC, Boundary, Secret, Sensitivity
 from trimtab.net import CredentialError, Egress, NetError, Receiver
 from trimtab.server.signin.fetched import Fetched
 from trimtab.server.signin.tokens import Claims, JSONWebKeys, NoSuchKey, verified
-
-_NOTHING = frozenset({Sensitivity.PUBLIC})
-"""What a sign-in carries of anybody's requests."""
 
 _LONGEST = 256 * 1024
 _SECONDS = 10.0
@@ -226,9 +223,9 @@ class IdentityProvider:
     async def _ask(self, receiver: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
         egress = self._egress
         opened = (
-            egress.get(receiver, path, carried=_NOTHING, headers=headers, connect_timeout=_CONNECT_SECONDS)
+            egress.get(receiver, path, carried=ONLY_PUBLIC, headers=headers, connect_timeout=_CONNECT_SECONDS)
             if body is None
-            else egress.post(receiver, path, body, carried=_NOTHING, headers=headers, connect_timeout=_CONNECT_SECONDS)
+            else egress.post(receiver, path, body, carried=ONLY_PUBLIC, headers=headers, connect_timeout=_CONNECT_SECONDS)
         )
         try:
             async with asyncio.timeout(_SECONDS), opened as answer:
@@ -276,13 +273,17 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
         ) from None
 
 
+def plain_code(code: str) -> str:
+    """An error code of OAuth, where it is a word that may be repeated; empty where it is anybody's text."""
+    return code if code.isascii() and code.replace("_", "").isalnum() and len(code) <= 64 else ""
+
+
 def _refusal(status: int, body: bytes) -> SignInRefused | SignInUnavailable:
     """A refused code is the browser's affair, a refused client the operator's (RFC 6749, section 5.2)."""
     try:
-        code = _REFUSED.decode(body).error
+        code = plain_code(_REFUSED.decode(body).error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         code = ""
-    code = code if code.isascii() and code.replace("_", "").isalnum() and len(code) <= 64 else ""
     reason = f"status {status}, {code}" if code else f"status {status}"
     if code == "invalid_grant":
         return SignInRefused(

@@ -102,7 +102,9 @@ class PendingSignIns:
 
 
 def _pending(browser: str, state: str, next: str) -> PendingSignIn:
-    return PendingSignIn(state=state, nonce=derived(browser, f"nonce {state}"), verifier=derived(browser, f"verifier {state}"), next=next)
+    return PendingSignIn(
+        state=state, nonce=derived(browser, f"nonce {state}"), verifier=derived(browser, f"verifier {state}"), next=next
+    )
 
 
 def _pending_id(browser: str, state: str) -> str:

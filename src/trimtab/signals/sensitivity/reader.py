@@ -6,7 +6,7 @@ from itertools import chain
 
 import msgspec
 
-from trimtab.core.messages import Audio, Document, Image, Opaque, Part, Request, ToolResult
+from trimtab.core.messages import Audio, Document, Image, Opaque, Part, Reasoning, Request, ToolResult
 from trimtab.core.zones import Sensitivity
 from trimtab.signals.sensitivity.detector import Found, scan
 from trimtab.signals.sensitivity.strings import Hidden, TooMuch, strings_of
@@ -20,6 +20,7 @@ def read_request(request: Request) -> Found:
     problems = [name for message in request.messages for part in message.parts if (name := _unreadable(part))]
     try:
         texts = strings_of(request.native or msgspec.json.encode(request))
+        texts += _unsealed(request, texts)
     except TooMuch:
         return _closed([*problems, "too long to read"])
     except Hidden:
@@ -29,6 +30,16 @@ def read_request(request: Request) -> Found:
     if not problems:
         return found
     return Found(found.classes | {Sensitivity.UNREADABLE}, found.counts, (*found.problems, *sorted(set(problems))))
+
+
+def _unsealed(request: Request, read: list[str]) -> list[str]:
+    """What signs the request's thinking where the body has it sealed: an upstream gets it opened, and a client may seal what it likes."""
+    thoughts = [part for message in request.messages for part in message.parts if isinstance(part, Reasoning)]
+    if not thoughts:
+        return []
+    known = {None, *read}
+    opened = [text for part in thoughts for text in (part.signature, part.redacted) if text not in known]
+    return strings_of(msgspec.json.encode(opened))
 
 
 def _closed(problems: list[str]) -> Found:

@@ -5,8 +5,8 @@ from typing import Protocol
 from trimtab.store.base.accounts import Accounts
 from trimtab.store.base.budgets import Budgets, HoldLine, Spending, SpendLine
 from trimtab.store.base.documents import Document, Documents
-from trimtab.store.base.ledger import Filter, Ledger, Statistics, Totals, VerifyReport
-from trimtab.store.base.usage import Dimension, UsageRow
+from trimtab.store.base.ledger import Filter, Ledger, Statistics, VerifyReport
+from trimtab.store.base.usage import Dimension, Totals, UsageRow
 
 
 class Store(Ledger, Accounts, Budgets, Documents, Protocol):

@@ -9,8 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from trimtab.core.record import Record, Row
-from trimtab.core.units import NanoUSD
-from trimtab.store.base.usage import Dimension, UsageRow
+from trimtab.store.base.usage import Dimension, Totals, UsageRow
 
 
 class Filter(Struct, frozen=True, kw_only=True):
@@ -27,21 +26,6 @@ class Filter(Struct, frozen=True, kw_only=True):
     owner: str | None = None
     tag: str | None = None
     deployment: str | None = None
-
-
-class Totals(Struct, frozen=True, kw_only=True):
-    """Sums over the requests that have an outcome, each with the figures of its latest correction where there is one.
-
-    ``cost`` and the tokens add what is known, down to the single attempt; ``cost_unknown`` counts the requests whose cost is not known
-    whole.
-    """
-
-    requests: int = 0
-    complete: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: NanoUSD = NanoUSD(0)
-    cost_unknown: int = 0
 
 
 class VerifyReport(Struct, frozen=True):

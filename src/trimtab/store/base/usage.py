@@ -43,8 +43,23 @@ class Dimension(StrEnum):
 _OF_ATTEMPTS = frozenset({Dimension.DEPLOYMENT, Dimension.MODEL, Dimension.TIER, Dimension.ZONE})
 
 
-class UsageRow(Struct, frozen=True, kw_only=True):
-    """One group's sums, as in ``Totals``. ``keys`` has one word for each dimension that was asked for, in that order.
+class Totals(Struct, frozen=True, kw_only=True):
+    """Sums over the requests that have an outcome, each with the figures of its latest correction where there is one.
+
+    ``cost`` and the tokens add what is known, down to the single attempt; ``cost_unknown`` counts the requests whose cost is not known
+    whole.
+    """
+
+    requests: int = 0
+    complete: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: NanoUSD = NanoUSD(0)
+    cost_unknown: int = 0
+
+
+class UsageRow(Totals, frozen=True, kw_only=True):
+    """One group's sums. ``keys`` has one word for each dimension that was asked for, in that order.
 
     Tokens and costs are each in exactly one row, so they add up to the totals. A request counts once in every row that it touches: in
     each of its tags' rows (there with its tokens and cost, too: rows by tag do not add up), and in the row of each deployment that it
@@ -52,9 +67,3 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     """
 
     keys: tuple[str, ...] = ()
-    requests: int = 0
-    complete: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: NanoUSD = NanoUSD(0)
-    cost_unknown: int = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from trimtab.core.errors import ReportTooLarge
+from trimtab.core.errors import LedgerError, ReportTooLarge
 from trimtab.store.sqlite.connection import connect_reader, explain
 
 SECONDS = 15.0
@@ -41,17 +42,23 @@ class Reports:
 
     async def answer(self, ask: Callable[[sqlite3.Connection], _T]) -> _T:
         """What ``ask`` gives on a read-only connection. Raises :class:`ReportTooLarge`, and :class:`LedgerError` where the file fails."""
+        if self._closed:
+            raise LedgerError("The event log is closed.")
         until = None if self._seconds is None else time.monotonic() + self._seconds
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, ask, until)
+        left = threading.Event()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, ask, until, left)
+        finally:
+            left.set()  # nobody waits for it any more: its thread is somebody else's
 
     def close(self) -> None:
         """Give up what is under way: nobody waits for it any more."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(self, ask: Callable[[sqlite3.Connection], _T], until: float | None) -> _T:
+    def _answer(self, ask: Callable[[sqlite3.Connection], _T], until: float | None, left: threading.Event) -> _T:
         def is_over() -> bool:
-            return self._closed or (until is not None and time.monotonic() > until)
+            return self._closed or left.is_set() or (until is not None and time.monotonic() > until)
 
         try:
             with closing(connect_reader(self._path)) as db:

@@ -43,7 +43,7 @@ from trimtab.store.sqlite.writes.documents import expiring, putting, removing, r
 from trimtab.store.sqlite.writes.group import Prepare, fail
 from trimtab.store.sqlite.writes.log import appending
 
-MAX_WAITING = 10_000
+_MAX_WAITING = 10_000
 """Rows that may wait for the disk; at a few kilobytes each some tens of megabytes."""
 
 _PAGE = 200
@@ -67,7 +67,6 @@ class SQLiteStore:
         writer: str = "",
         sync: Sync = "normal",
         readonly: bool = False,
-        max_waiting: int = MAX_WAITING,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> SQLiteStore:
         """Open the file, creating it and bringing its tables up to date, or read-only beside a running server.
@@ -83,7 +82,7 @@ class SQLiteStore:
         if not writer:
             raise ValueError("a store that writes needs the name of its writer")
         db = await asyncio.to_thread(_prepare, place, sync)
-        return cls(place, Writer(db, place, writer, max_waiting, now_ns), now_ns)
+        return cls(place, Writer(db, place, writer, _MAX_WAITING, now_ns), now_ns)
 
     async def aclose(self) -> None:
         self._reports.close()

@@ -46,7 +46,7 @@ class Writer:
         path: Path,
         name: str,
         max_waiting: int,
-        now_ns: Callable[[], int] = time.time_ns,
+        now_ns: Callable[[], int],
     ) -> None:
         self._db = db
         self._path = path

@@ -26,7 +26,8 @@ from trimtab.core.messages import (
 )
 from trimtab.wire.anthropic import shapes
 from trimtab.wire.body import extras_of, given, json_text, kind_of, read_fields, read_request, refuse, strange
-from trimtab.wire.common.signatures import unseal
+from trimtab.wire.common.choosing import refuse_choosing
+from trimtab.wire.common.signatures import refuse_foreign_alone, unseal
 
 _REQUEST = Decoder(shapes.MessagesRequest)
 _BLOCK: Decoder[shapes.Block] = Decoder(shapes.Block)
@@ -47,6 +48,7 @@ def decode_request(body: bytes, *, to_count: bool = False) -> Request:
     if wire.max_tokens is None and not to_count:
         raise refuse("max_tokens", "is required", "Say how many tokens the answer may have at most.")
     extras = extras_of(fields, shapes.CARRIED)
+    refuse_choosing(extras)
     parts = _Parts(extras)
     tool_choice = wire.tool_choice
     output = _output(wire.output_config, extras)
@@ -55,13 +57,12 @@ def decode_request(body: bytes, *, to_count: bool = False) -> Request:
         # To say that there be none is this protocol's default in words; elsewhere a model may think unasked.
         extras.append("thinking")
     system = parts.content(wire.system, "system") if wire.system else ()
+    turns = [_turn(turn, f"messages.{number}", parts) for number, turn in enumerate(wire.messages)]
+    refuse_foreign_alone(turns, parts.foreign, "messages")
     return Request(
         dialect=Dialect.ANTHROPIC,
         model=wire.model,
-        messages=(
-            *((Message("system", system),) if system else ()),
-            *(_turn(turn, f"messages.{number}", parts) for number, turn in enumerate(wire.messages)),
-        ),
+        messages=(*((Message("system", system),) if system else ()), *turns),
         tools=tuple(_tool(raw, f"tools.{number}", extras) for number, raw in enumerate(wire.tools or ())),
         tool_choice=_tool_choice(tool_choice),
         parallel_tool_calls=_parallel(tool_choice),

@@ -11,12 +11,14 @@ conversation what it likes.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
 
 from trimtab.core.events import ReasoningDelta
-from trimtab.core.messages import Dialect, Reasoning
+from trimtab.core.messages import Dialect, Message, Reasoning
+from trimtab.wire.body import refuse
 
 _MARK = b"trimtab1:"
 """Nine bytes: the base64 of whatever follows begins with the same twelve letters."""
@@ -48,7 +50,7 @@ def unseal(thought: Reasoning) -> Reasoning:
         return thought
     try:
         told = _SEAL.decode(urlsafe_b64decode(sealed)[len(_MARK) :])
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, msgspec.DecodeError, RecursionError):
         told = _Seal()
     return Reasoning(thought.text, told.signature, told.redacted, told.signer)
 
@@ -56,3 +58,9 @@ def unseal(thought: Reasoning) -> Reasoning:
 def is_for(thought: Reasoning, upstream: Dialect, *, own: bool) -> bool:
     """May the thinking go there? What its signer left unsigned, only its ``own`` clients bring back as they got it."""
     return thought.signer is upstream and (own or bool(thought.signature or thought.redacted))
+
+
+def refuse_foreign_alone(messages: Sequence[Message], foreign: Sequence[str], param: str) -> None:
+    """Thinking that another protocol's provider signed stays behind, so a conversation must hold more than that."""
+    if foreign and all(isinstance(part, Reasoning) for message in messages if message.role != "system" for part in message.parts):
+        raise refuse(param, "holds nothing but a model's thinking", "Send the conversation that it belongs to along with it.")

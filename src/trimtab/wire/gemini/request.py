@@ -34,7 +34,7 @@ from trimtab.core.messages import (
     ToolResult,
 )
 from trimtab.wire.body import extras_of, given, json_text, read_fields, read_request, refuse
-from trimtab.wire.common.signatures import unseal
+from trimtab.wire.common.signatures import refuse_foreign_alone, unseal
 from trimtab.wire.gemini import shapes
 from trimtab.wire.gemini.schema import to_json_schema
 from trimtab.wire.outline import content_turns
@@ -63,6 +63,7 @@ def decode_request(body: bytes) -> Request:
     system = reader.content(wire.system_instruction, "systemInstruction") if wire.system_instruction else ()
     turns = content_turns([content.role for content in contents])
     messages = [_message([(f"contents.{number}", contents[number]) for number in turn], reader) for turn in turns]
+    refuse_foreign_alone(messages, reader.foreign, "contents")
     sampling, output = _config(wire.generation_config, extras)
     return Request(
         dialect=Dialect.GEMINI,
@@ -160,10 +161,11 @@ class PartReader:
             return [known]
         self._extras += [f"{at}.{name}" for name in fields if name in shapes.PART_ASIDES and given(fields[name])]
         thought = unseal(Reasoning(signature=wire.thought_signature, signer=Dialect.GEMINI))
-        is_bare = wire.thought or known is None or known == Text("")
+        is_thought = wire.thought and isinstance(known, Text | None)
+        is_bare = is_thought or known is None or known == Text("")
         if thought.signer is not Dialect.GEMINI:
             self.foreign.append(at if is_bare else f"{at}.thoughtSignature")
-        if wire.thought:
+        if is_thought:
             return [replace(thought, text=wire.text or "")]
         signature: list[Part] = [] if wire.thought_signature is None else [thought]
         if known is None and not signature:
@@ -178,7 +180,7 @@ class PartReader:
             return _linked(wire.file_data) or Opaque("fileData", raw)
         if wire.function_call is not None:
             call = wire.function_call
-            if given(call.partial_args) or call.will_continue:
+            if given(call.partial_args) or call.will_continue or wire.function_response is not None:
                 return Opaque("functionCall", raw)
             arguments = self._object(call.args, f"{at}.functionCall.args")
             return ToolCall(id=self._calls.called(call.name, call.id), name=call.name, arguments=arguments)

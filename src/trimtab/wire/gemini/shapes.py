@@ -12,7 +12,7 @@ import zlib
 import msgspec
 from msgspec import Raw, Struct
 
-from trimtab.wire.body import ABSENT, Count, given
+from trimtab.wire.body import ABSENT, Count, given, refuse
 
 
 class Blob(Struct, rename="camel"):
@@ -189,23 +189,32 @@ _LIST = msgspec.json.Decoder(list[Raw])
 
 
 def camel_body(body: bytes) -> bytes:
-    """``body`` with every field of the protocol in its camelCase name; as it is where it has none, or is no JSON."""
+    """``body`` with every field of the protocol in its camelCase name; as it is where it has none, or is no JSON.
+
+    Raises :class:`~trimtab.core.errors.MalformedRequest` where a field stands in both spellings: which one counts is the upstream's guess.
+    """
     if _SNAKE_KEY.search(body) is None:
         return body
     try:
-        return msgspec.json.encode(_renamed(Raw(body), 0))
+        return msgspec.json.encode(_renamed(Raw(body), ()))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return body
 
 
-def _renamed(raw: Raw, depth: int) -> object:
+def _renamed(raw: Raw, at: tuple[str, ...]) -> object:
     start = bytes(raw).lstrip()[:1]
-    if depth > _DEEPEST or start not in (b"{", b"["):
+    if len(at) > _DEEPEST or start not in (b"{", b"["):
         return raw
     if start == b"[":
-        return [_renamed(inner, depth + 1) for inner in _LIST.decode(raw)]
-    named = ((_CAMEL.get(name, name), inner) for name, inner in _OBJECT.decode(raw).items())
-    return {name: inner if name in _FREE else _renamed(inner, depth + 1) for name, inner in named}
+        return [_renamed(inner, (*at, str(number))) for number, inner in enumerate(_LIST.decode(raw))]
+    out: dict[str, object] = {}
+    fields = _OBJECT.decode(raw)
+    for written, inner in fields.items():
+        name = _CAMEL.get(written, written)
+        if name != written and name in fields:
+            raise refuse(".".join((*at, name)), f"is there twice, as {name} and as {written}", "Leave one of the two out.")
+        out[name] = inner if name in _FREE else _renamed(inner, (*at, name))
+    return out
 
 
 def members(field: Raw) -> list[Raw]:

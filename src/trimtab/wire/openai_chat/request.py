@@ -26,6 +26,7 @@ from trimtab.core.messages import (
     ToolResult,
 )
 from trimtab.wire.body import extras_of, given, image_at, kind_of, parse_data_url, read_fields, read_request, refuse, strange
+from trimtab.wire.common.choosing import refuse_choosing
 from trimtab.wire.openai_chat import shapes
 
 _REQUEST = Decoder(shapes.ChatRequest)
@@ -49,6 +50,7 @@ def decode_request(body: bytes) -> Request:
     if not wire.messages:
         raise refuse("messages", "must hold at least one message", "Add a message with role user.")
     extras = extras_of(fields, shapes.CARRIED)
+    refuse_choosing(extras)
     tool_choice = _tool_choice(wire.tool_choice, extras)
     output = _output(wire.response_format, extras)
     return Request(

@@ -35,7 +35,8 @@ from trimtab.wire.body import (
     refuse,
     strange,
 )
-from trimtab.wire.common.signatures import unseal
+from trimtab.wire.common.choosing import refuse_choosing
+from trimtab.wire.common.signatures import refuse_foreign_alone, unseal
 from trimtab.wire.openai_responses import shapes
 from trimtab.wire.outline import Outline, turns
 
@@ -60,8 +61,10 @@ def decode_request(body: bytes) -> Request:
     wire = read_request(_REQUEST, body)
     _refuse_what_needs_state(wire)
     extras = extras_of(fields, shapes.CARRIED)
+    refuse_choosing(extras)
     reader = _Items(extras)
     messages = (*((Message("system", (Text(wire.instructions),)),) if wire.instructions else ()), *_messages(wire.input, reader))
+    refuse_foreign_alone(messages, reader.foreign, "input")
     tools = tuple(_tool(raw, f"tools.{number}", extras) for number, raw in enumerate(wire.tools or ()))
     tool_choice = _tool_choice(wire.tool_choice, extras)
     output = _output(wire.text or {}, extras)

@@ -40,6 +40,7 @@ from trimtab.wire.body import (
     with_model,
 )
 from trimtab.wire.codec import Untranslatable, UpstreamErrorEvent, WireError
+from trimtab.wire.common.choosing import refuse_choosing
 from trimtab.wire.faults import read_error
 from trimtab.wire.openai_chat.client import encode_error
 from trimtab.wire.operations.vectors import form_of
@@ -91,6 +92,8 @@ class OpenAIEmbeddings(WholeOnly):
     def decode_request(self, body: bytes) -> Request:
         fields = read_fields(body)
         wire = read_request(_REQUEST, body)
+        extras = extras_of(fields, _CARRIED)
+        refuse_choosing(extras)
         return Request(
             dialect=self.dialect,
             model=wire.model,
@@ -98,7 +101,7 @@ class OpenAIEmbeddings(WholeOnly):
             embedding=Embedding(dimensions=wire.dimensions, encoding=wire.encoding_format),
             user=wire.user,
             native=body,
-            extras=tuple(extras_of(fields, _CARRIED)),
+            extras=tuple(extras),
         )
 
     def forward_request(self, request: Request, model: str, *, want_usage: bool) -> bytes:

@@ -25,12 +25,10 @@ from trimtab.engine.access.rules.keys import create_key, revoke_key, rotate_key
 from trimtab.engine.access.rules.people import (
     create_service_account,
     create_user,
-    disable_service_account,
-    disable_user,
-    enable_service_account,
-    enable_user,
     first_admin,
     signed_in,
+    switch_service_account,
+    switch_user,
 )
 from trimtab.engine.access.rules.places import alter_place, close_place, create_place, put_place, reopen_place
 
@@ -42,10 +40,6 @@ __all__ = [
     "create_place",
     "create_service_account",
     "create_user",
-    "disable_service_account",
-    "disable_user",
-    "enable_service_account",
-    "enable_user",
     "first_admin",
     "grant_role",
     "put_budget",
@@ -56,4 +50,6 @@ __all__ = [
     "revoke_role",
     "rotate_key",
     "signed_in",
+    "switch_service_account",
+    "switch_user",
 ]

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from trimtab.core.accounts import Grant, Limits, Permission, Scope, ServiceAccount, VirtualKey, holder_of, is_within
 from trimtab.core.errors import Conflict, Forbidden, MalformedRequest, NotFound
-from trimtab.engine.access.actor import Actor, named
+from trimtab.engine.access.actor import Actor, named, no_later
 from trimtab.engine.access.directory import KEPT_DAYS, Directory, ended_long_ago
 from trimtab.engine.access.edits import Edit, put
 from trimtab.engine.access.law import keeps_an_admin, no_more_than_own
@@ -85,8 +85,8 @@ def rotate_key(
     )
     unused(directory, new)
     unused_digest(directory, new)
-    same_reach = actor.covers(directory.holders[key_id].scope, directory.holders[key_id].limits, held.expires_ns)
-    if not same_reach:
+    live = directory.keys[key_id]
+    if not actor.covers(live.scope, live.limits, held.expires_ns):
         raise Forbidden(
             f"key:{key_id} reaches further, or lives longer, than the credential that you came with.",
             hint="Ask somebody who holds all of it to rotate it.",
@@ -193,7 +193,7 @@ def _expiry(asked: int | None, actor: Actor) -> int | None:
         return actor.expires_ns
     if asked <= actor.now_ns:
         raise MalformedRequest("The key would have expired already.", param="expires", hint="Name a moment that is still to come.")
-    if actor.expires_ns is not None and asked > actor.expires_ns:
+    if not no_later(asked, actor.expires_ns):
         raise Forbidden(
             "The key would live longer than the key that you came with.", param="expires", hint="Leave it out to get as much."
         )

@@ -44,23 +44,13 @@ def create_user(directory: Directory, actor: Actor, *, id: str, email: str, name
     return put(user)
 
 
-def disable_user(directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]:
-    """Their keys open nothing from then on, and their roles count for nothing."""
-    held = _reached_user(directory, actor, id)
-    return () if held.disabled else keeps_an_admin(directory, actor, put(replace(held, disabled=True)))
-
-
-def enable_user(directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]:
-    held = _reached_user(directory, actor, id)
-    return no_more_than_own(directory, actor, put(replace(held, disabled=False))) if held.disabled else ()
-
-
-def _reached_user(directory: Directory, actor: Actor, id: str) -> User:
-    """The user, when the actor manages people everywhere that the change is felt."""
-    user = found(directory, actor, User, id, "user")
-    for place in sorted(directory.felt_at(f"user:{id}") or {ROOT}):
+def switch_user(directory: Directory, actor: Actor, id: str, *, disabled: bool) -> tuple[Edit, ...]:
+    """The keys of whoever is disabled open nothing, and their roles count for nothing. Asks for ``manage_people`` everywhere that the
+    change is felt."""
+    held = found(directory, actor, User, id, "user")
+    for place in sorted(directory.felt_at(holder_of(held)) or {ROOT}):
         actor.require(Permission.MANAGE_PEOPLE, place)
-    return user
+    return _switched(directory, actor, held, disabled)
 
 
 def create_service_account(directory: Directory, actor: Actor, *, id: str, place: str, name: str = "") -> tuple[Edit, ...]:
@@ -71,16 +61,17 @@ def create_service_account(directory: Directory, actor: Actor, *, id: str, place
     return put(account)
 
 
-def disable_service_account(directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]:
+def switch_service_account(directory: Directory, actor: Actor, id: str, *, disabled: bool) -> tuple[Edit, ...]:
     held = found(directory, actor, ServiceAccount, id, "service account")
     actor.require(Permission.MANAGE_PEOPLE, held.place)
-    return () if held.disabled else keeps_an_admin(directory, actor, put(replace(held, disabled=True)))
+    return _switched(directory, actor, held, disabled)
 
 
-def enable_service_account(directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]:
-    held = found(directory, actor, ServiceAccount, id, "service account")
-    actor.require(Permission.MANAGE_PEOPLE, held.place)
-    return no_more_than_own(directory, actor, put(replace(held, disabled=False))) if held.disabled else ()
+def _switched(directory: Directory, actor: Actor, held: User | ServiceAccount, disabled: bool) -> tuple[Edit, ...]:
+    if held.disabled == disabled:
+        return ()
+    law = keeps_an_admin if disabled else no_more_than_own
+    return law(directory, actor, put(replace(held, disabled=disabled)))
 
 
 def first_admin(directory: Directory, *, id: str, subject: str, email: str, now_ns: int) -> tuple[Edit, ...]:

@@ -21,7 +21,7 @@ from trimtab.core.errors import (
     TrimtabError,
 )
 from trimtab.core.messages import Request
-from trimtab.engine.access import Holder
+from trimtab.engine.access import LiveKey
 from trimtab.engine.batches.running.lines import dialect_of, question
 from trimtab.engine.batches.values import Batch
 from trimtab.engine.caller import Caller
@@ -49,16 +49,16 @@ class Again(Struct, frozen=True):
     result: Result
 
 
-def as_it_stands(caller: Caller, holder: Holder) -> Caller:
+def as_it_stands(caller: Caller, live: LiveKey) -> Caller:
     """Who asked, with what their key may do now."""
-    key = holder.key
+    key = live.key
     return replace(
         caller,
         line=key.line,
         place=key.place,
         owner=key.owner,
-        scope=None if holder.scope == ANY_SCOPE else holder.scope,
-        chain=holder.chain,
+        scope=None if live.scope == ANY_SCOPE else live.scope,
+        chain=live.chain,
         latency=LatencyClass.BATCH,
     )
 

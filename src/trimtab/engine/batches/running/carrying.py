@@ -25,14 +25,15 @@ from trimtab.core.decision import Decision
 from trimtab.core.errors import EgressRefused, FailureKind, ProviderError, RefusalError, RequestError
 from trimtab.core.events import Frame
 from trimtab.core.messages import Request
-from trimtab.core.record import Attempt, Intent, Outcome, OutcomeKind
+from trimtab.core.record import Attempt, Outcome, OutcomeKind
 from trimtab.core.units import Usage
 from trimtab.engine.batches.running.answer import errored, question_of
 from trimtab.engine.batches.values import Batch
 from trimtab.engine.caller import Caller
 from trimtab.engine.gateway import Gateway
-from trimtab.engine.recorder import AttemptLog, Entry
+from trimtab.engine.recorder import AttemptLog, Billed, Entry, expected_cost
 from trimtab.providers import BatchAnswer, BatchLine, BatchProvider
+from trimtab.providers.failures import not_sent
 from trimtab.telemetry import log
 from trimtab.wire.batches import Ending, Line, Result, written
 
@@ -57,7 +58,7 @@ class Handed(Struct, frozen=True):
     ``deployment`` is as it was then: what it answered keeps its price, also where the configuration has another or none by now.
     """
 
-    deployment: Deployment
+    deployment: Billed
     upstream: str
     records: dict[str, tuple[int, str]]
     is_over: bool = False
@@ -129,7 +130,7 @@ class Carrying:
                     break
                 if one is None:
                     continue
-                id = one.attempt.deployment.id
+                id = one.entry.decision.plan[0].deployment
                 ready.setdefault(id, []).append(one)
                 sizes[id] += len(one.request.native)
                 if len(ready[id]) == _MOST_LINES or sizes[id] > _MOST_BYTES:
@@ -179,9 +180,9 @@ class Carrying:
             is_out = True
             upstream = await carrier.batches.submit(carrier.deployment, [BatchLine(one.entry.id, one.request) for one in some])
             records = {one.entry.id: (one.number, one.custom_id) for one in some}
-            self._note(Handed(carrier.deployment, upstream, records))
+            self._note(Handed(Billed.of(carrier.deployment), upstream, records))
         except (ProviderError, EgressRefused) as error:
-            failure = error if isinstance(error, ProviderError) else _not_sent()
+            failure = error if isinstance(error, ProviderError) else not_sent()
             for one in some:
                 self._attempted(one, failure)
                 one.entry.close(OutcomeKind.FAILED, error.code)
@@ -197,8 +198,7 @@ class Carrying:
         attempt = one.attempt.end(failure)
         if failure is None or failure.may_be_billed:
             attempt = _unknown(attempt)
-        one.entry.attempts.append(attempt)
-        self._recorder.metrics.record_attempt(attempt)
+        one.entry.add(attempt)
 
     # -- collecting
 
@@ -276,30 +276,12 @@ class Carrying:
             error=attempt.detail or attempt.failure or "",
         )
         recorder.metrics.record_attempt(attempt)
-        recorder.metrics.record_request(kind, intent.decision.ask.dialect)
-        kept = recorder.ledger.append(outcome)
-        for observe in recorder.observers:
-            observe(intent, outcome, caller.trace)
         budgets = recorder.purse.over(intent.place, caller.line or caller.key_id, intent.tags)
-        recorder.purse.settle(id, budgets, _spent(attempt, intent, handed.deployment), at_ns=intent.at_ns)
-        await kept
-
-
-def _spent(attempt: Attempt, intent: Intent, deployment: Deployment) -> int:
-    """What a budget is charged: the cost, or what was expected where nobody knows it."""
-    if attempt.cost is not None:
-        return attempt.cost
-    signals = intent.decision.signals
-    expected = Usage(input=signals.input_tokens, output=signals.output_tokens)
-    return (deployment.price.cost(expected) or 0) if deployment.price else 0
+        await recorder.finish(intent, outcome, budgets, expected_cost(handed.deployment, intent.decision.signals), caller.trace)
 
 
 def _unknown(attempt: Attempt) -> Attempt:
     return replace(attempt, usage=Usage(), cost=None)
-
-
-def _not_sent() -> ProviderError:
-    return ProviderError(FailureKind.UNKNOWN, "Not sent.", detail="egress_refused")
 
 
 def _unanswered() -> ProviderError:

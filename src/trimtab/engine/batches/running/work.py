@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from trimtab.core.errors import Conflict, EgressRefused, LedgerError, ProviderError, Unauthenticated
 from trimtab.core.units import SECOND_NS, Clock
-from trimtab.engine.access import AccountBook, Holder
+from trimtab.engine.access import AccountBook, LiveKey
 from trimtab.engine.batches.files import Files
 from trimtab.engine.batches.queue import Job, Queue
 from trimtab.engine.batches.running.answer import Again, Rest, as_it_stands, ask, errored
@@ -93,6 +93,9 @@ class Work:
         except LedgerError:
             self._rest_seconds = _FULL_SECONDS
         except asyncio.CancelledError:
+            beat = self._beating
+            if beat.done() and not beat.cancelled() and (fault := beat.exception()) is not None:
+                raise fault from None
             if not self._is_lost or me.uncancel() > 0:
                 raise
         finally:
@@ -102,7 +105,7 @@ class Work:
     async def let_go(self) -> None:
         """Give the lease back. No part of :meth:`run`, which may be cancelled at any point, its end included."""
         if self._beating is not None:  # it is not cancelled, since a lease renewed without our knowing it could not be given back
-            await asyncio.gather(self._beating, return_exceptions=True)
+            await asyncio.wait({self._beating})
         rests = 0
         if self._rest_seconds is not None:
             now = self._with.clock.time_ns()
@@ -118,25 +121,27 @@ class Work:
         """Keep the lease, and look whether the batch should stop."""
         clock, queue = self._with.clock, self._with.queue
         lease_ns = self.job.until_ns - clock.time_ns()
-        while not self._is_lost:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(_BEAT_SECONDS, lease_ns / SECOND_NS / 4)):
-                    await self._nudged.wait()
-            self._nudged.clear()
-            if self._is_over:
-                return
-            try:
-                if self.job.until_ns - clock.time_ns() < lease_ns * 3 // 4:
-                    renewed = await queue.renew(self.job)
-                    self._is_lost = renewed is None
-                    self.job = renewed or self.job
-                batch = await queue.edit(self.job.kind, self.job.id, self._counted)
-                if batch is not None:
-                    self._look(batch)
-            except (LedgerError, Conflict):
-                self._is_lost = clock.time_ns() >= self.job.until_ns
-        if not self._is_over:
-            work.cancel()
+        try:
+            while not self._is_lost:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(_BEAT_SECONDS, lease_ns / SECOND_NS / 4)):
+                        await self._nudged.wait()
+                self._nudged.clear()
+                if self._is_over:
+                    return
+                try:
+                    if self.job.until_ns - clock.time_ns() < lease_ns * 3 // 4:
+                        renewed = await queue.renew(self.job)
+                        self._is_lost = renewed is None
+                        self.job = renewed or self.job
+                    batch = await queue.edit(self.job.kind, self.job.id, self._counted)
+                    if batch is not None:
+                        self._look(batch)
+                except (LedgerError, Conflict):
+                    self._is_lost = clock.time_ns() >= self.job.until_ns
+        finally:
+            if not self._is_over:  # without a heartbeat another process would soon run the same lines
+                work.cancel()
 
     def _counted(self, batch: Batch) -> Batch:
         return replace(batch, counts=dict(self._counts)) if self._counts and not batch.status.has_ended else batch
@@ -146,12 +151,12 @@ class Work:
             self._stop = Status.CANCELLED
         elif self._with.clock.time_ns() >= batch.until_ns:
             self._stop = Status.EXPIRED
-        elif self._holder(batch) is None:
+        elif self._key(batch) is None:
             self._stop = Status.FAILED
 
-    def _holder(self, batch: Batch) -> Holder | None:
+    def _key(self, batch: Batch) -> LiveKey | None:
         """The key as it stands, where it still opens."""
-        held = self._with.book.directory.holders.get(batch.caller.key_id)
+        held = self._with.book.directory.keys.get(batch.caller.key_id)
         return held if held is not None and held.opens(self._with.clock.time_ns()) else None
 
     # -- the work
@@ -208,10 +213,10 @@ class Work:
         path = self._with.files.path(f"{batch.id}.handed")
         carriers = self._with.carriers
         carrying = await asyncio.to_thread(Carrying, self._with.gateway, carriers, batch, path)
-        holder = self._holder(batch)
-        if self._with.hands_over and carriers and not carrying.was_offered and self._stop is None and holder is not None:
+        key = self._key(batch)
+        if self._with.hands_over and carriers and not carrying.was_offered and self._stop is None and key is not None:
             lines = ((number, _read(batch, input, number)) for number in range(len(input)) if number not in journal.done)
-            await carrying.offer(lines, as_it_stands(batch.caller, holder), lambda: self._has_to_stop)
+            await carrying.offer(lines, as_it_stands(batch.caller, key), lambda: self._has_to_stop)
         try:
             await carrying.collect(batch.caller, lambda result: self._keep(journal, result))
             if self._stop is not None:
@@ -286,10 +291,10 @@ class Work:
                 while self._with.busy() and not self._has_to_stop:
                     await self._with.clock.sleep(_BUSY_SECONDS)
                 self._look(batch)
-                holder = self._holder(batch)
-                if self._has_to_stop or holder is None:
+                key = self._key(batch)
+                if self._has_to_stop or key is None:
                     return None
-                said = await ask(self._with.gateway, batch, line, number, as_it_stands(batch.caller, holder))
+                said = await ask(self._with.gateway, batch, line, number, as_it_stands(batch.caller, key))
             match said:
                 case Result():
                     return said

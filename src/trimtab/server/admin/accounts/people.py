@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from trimtab.core.accounts import ServiceAccount, User, holder_of
-from trimtab.engine.access import Actor, Directory, Edit, rules
+from trimtab.engine.access import rules
 from trimtab.server.admin.shapes import AtPlace, Name, Nothing, Page, Paging, ServiceAccountView, UserView, page
 from trimtab.server.admin.table import Asked, operation
 from trimtab.server.common.credentials import SESSION_KIND
-
-E = TypeVar("E", User, ServiceAccount)
-
-
-class _Switch(Protocol):
-    def __call__(self, directory: Directory, actor: Actor, id: str) -> tuple[Edit, ...]: ...
 
 
 class UserBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +51,9 @@ async def create_user(asked: Asked[Nothing, UserBody]) -> UserView:
 
 async def change_user(asked: Asked[Nothing, Participation]) -> UserView:
     """Disable or enable a user. Whoever is disabled is signed out, and has to sign in again once they are enabled."""
-    user = await _switched(asked, User, rules.disable_user, rules.enable_user)
+    book, id = asked.site.book, asked.target
+    await book.apply(asked.actor, partial(rules.switch_user, id=id, disabled=asked.body.disabled))
+    user = book.directory.now(User, id)
     if user.disabled:
         await asked.site.store.remove_documents(SESSION_KIND, owner=holder_of(user))
     return UserView.showing(user)
@@ -84,16 +80,15 @@ async def create_service_account(asked: Asked[Nothing, ServiceAccountBody]) -> S
 
 async def change_service_account(asked: Asked[Nothing, Participation]) -> ServiceAccountView:
     """Disable or enable a service account."""
-    changed = await _switched(asked, ServiceAccount, rules.disable_service_account, rules.enable_service_account)
-    return ServiceAccountView.showing(changed)
+    book, id = asked.site.book, asked.target
+    await book.apply(asked.actor, partial(rules.switch_service_account, id=id, disabled=asked.body.disabled))
+    return ServiceAccountView.showing(book.directory.now(ServiceAccount, id))
 
 
-async def _switched(asked: Asked[Nothing, Participation], kind: type[E], off: _Switch, on: _Switch) -> E:
-    await asked.site.book.apply(asked.actor, partial(off if asked.body.disabled else on, id=asked.target))
-    return asked.site.book.directory.now(kind, asked.target)
-
-
-_SEE_USER = "to be that user; manage_people or read_audit where they hold a role or own a key"
+_SEE_USER = (
+    "to be that user; manage_people or read_audit where they hold a role or own a key; "
+    "where there is none, manage_people anywhere, or read_audit everywhere"
+)
 _CHANGE_USER = "manage_people at every place where they hold a role or own a key; where there is none, everywhere"
 _SEE_ACCOUNT = "to act for it; manage_people, manage_keys or read_audit at its place"
 _USER, _ACCOUNT = "/-/users/{id}", "/-/service-accounts/{id}"

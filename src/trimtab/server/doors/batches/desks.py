@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from starlette.types import Send
 
 from trimtab.core.errors import MalformedRequest, NotFound
+from trimtab.core.messages import Dialect
 from trimtab.engine.batches import Desk
 from trimtab.server.common.site import Site
 from trimtab.server.doors.door import Asked, Door, start
-from trimtab.wire import ClientCodec
+from trimtab.wire import CODECS
 
 _PIECE = 256 * 1024
 
 
 class DeskDoor(Door):
-    """A door with the desk behind it."""
+    """A door with the desk behind it, in OpenAI's protocol where it does not say another."""
 
-    def __init__(self, site: Site, codec: ClientCodec, desk: Desk) -> None:
-        super().__init__(site, codec)
+    dialect = Dialect.OPENAI_CHAT
+
+    def __init__(self, site: Site, desk: Desk) -> None:
+        super().__init__(site, CODECS[self.dialect])
         self.desk = desk
 
 
 def id_of(asked: Asked) -> str:
     id: str = asked.scope["path_params"]["id"]
     return id
+
+
+def page(rows: Sequence[Mapping[str, object]], more: bool) -> dict[str, object]:
+    """A page of a list, as both protocols have it."""
+    first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
+    return {"data": rows, "first_id": first, "last_id": last, "has_more": more}
 
 
 class Query:

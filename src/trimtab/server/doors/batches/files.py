@@ -8,24 +8,16 @@ import msgspec
 from starlette.types import Receive, Send
 
 from trimtab.core.errors import MalformedRequest
-from trimtab.core.messages import Dialect
 from trimtab.core.units import SECOND_NS
 from trimtab.engine import ClientGone
-from trimtab.engine.batches import Desk, KeptFile
-from trimtab.server.common.site import Site
-from trimtab.server.doors.batches.desks import DeskDoor, Query, id_of, send_file
+from trimtab.engine.batches import KeptFile
+from trimtab.server.doors.batches.desks import DeskDoor, Query, id_of, page, send_file
 from trimtab.server.doors.door import Asked, send_json
-from trimtab.wire import CODECS
 
 _MOST = 10_000
 
 
-class _FileDoor(DeskDoor):
-    def __init__(self, site: Site, desk: Desk) -> None:
-        super().__init__(site, CODECS[Dialect.OPENAI_CHAT], desk)
-
-
-class Upload(_FileDoor):
+class Upload(DeskDoor):
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         return b""  # it is read as it comes, by :meth:`answer`
 
@@ -44,7 +36,7 @@ async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
         yield message.get("body", b"")
 
 
-class FileList(_FileDoor):
+class FileList(DeskDoor):
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
         query = Query(asked, "after", "limit", "order", "purpose")
         order = query.text("order") or "desc"
@@ -57,10 +49,10 @@ class FileList(_FileDoor):
             newest_first=order == "desc",
             purpose=query.text("purpose") or None,
         )
-        await send_json(send, 200, msgspec.json.encode(listed([told(file) for file in files], more)))
+        await send_json(send, 200, msgspec.json.encode({"object": "list", **page([told(file) for file in files], more)}))
 
 
-class OneFile(_FileDoor):
+class OneFile(DeskDoor):
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
         id, place = id_of(asked), asked.caller.place
         if asked.scope["method"] == "DELETE":
@@ -70,16 +62,10 @@ class OneFile(_FileDoor):
             await send_json(send, 200, msgspec.json.encode(told(await self.desk.files.load(id, place))))
 
 
-class FileContent(_FileDoor):
+class FileContent(DeskDoor):
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
         kept = await self.desk.files.load(id_of(asked), asked.caller.place)
         await send_file(send, self.desk.files.path(kept.id), b"application/octet-stream")
-
-
-def listed(rows: list[dict[str, object]], more: bool) -> dict[str, object]:
-    """A page as OpenAI lists it."""
-    first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
-    return {"object": "list", "data": rows, "first_id": first, "last_id": last, "has_more": more}
 
 
 def told(file: KeptFile) -> dict[str, object]:

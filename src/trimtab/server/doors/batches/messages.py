@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
-
 import msgspec
 from starlette.types import Receive, Send
 
 from trimtab.core.errors import MalformedRequest, NotFound
 from trimtab.core.messages import Dialect
-from trimtab.core.units import SECOND_NS
-from trimtab.engine.batches import Batch, Desk, Status
-from trimtab.server.common.site import Site
-from trimtab.server.doors.batches.desks import DeskDoor, Query, id_of, send_file
+from trimtab.core.units import iso
+from trimtab.engine.batches import Batch, Status
+from trimtab.server.doors.batches.desks import DeskDoor, Query, id_of, page, send_file
 from trimtab.server.doors.door import Asked, send_json
 from trimtab.server.doors.headers import protocol_headers
-from trimtab.wire import CODECS
 from trimtab.wire.batches import Ending
 
 
 class _MessageBatchDoor(DeskDoor):
-    def __init__(self, site: Site, desk: Desk) -> None:
-        super().__init__(site, CODECS[Dialect.ANTHROPIC], desk)
+    dialect = Dialect.ANTHROPIC
 
     async def _send(self, send: Send, batch: Batch) -> None:
         await send_json(send, 200, msgspec.json.encode(told(batch)))
@@ -43,9 +38,7 @@ class MessageBatchList(_MessageBatchDoor):
             "anthropic", asked.caller.place, after=after or before, limit=query.limit(20, 1000), newest_first=not before
         )
         rows = [told(batch) for batch in (reversed(batches) if before else batches)]
-        first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
-        page = {"data": rows, "first_id": first, "last_id": last, "has_more": more}
-        await send_json(send, 200, msgspec.json.encode(page))
+        await send_json(send, 200, msgspec.json.encode(page(rows, more)))
 
 
 class OneMessageBatch(_MessageBatchDoor):
@@ -81,15 +74,11 @@ def told(batch: Batch) -> dict[str, object]:
         "type": "message_batch",
         "processing_status": "ended" if ended else "canceling" if batch.status is Status.CANCELLING else "in_progress",
         "request_counts": {"processing": 0 if ended else batch.total, **counts},
-        "created_at": _time(batch.created_ns),
-        "expires_at": _time(batch.until_ns),
-        "ended_at": _time(batch.reached[batch.status]) if ended else None,
-        "cancel_initiated_at": None if cancelled_ns is None else _time(cancelled_ns),
+        "created_at": iso(batch.created_ns),
+        "expires_at": iso(batch.until_ns),
+        "ended_at": iso(batch.reached[batch.status]) if ended else None,
+        "cancel_initiated_at": None if cancelled_ns is None else iso(cancelled_ns),
         "archived_at": None,
         # Anthropic's is an absolute address. Behind a proxy we do not know ours, and its SDKs take a path as well.
         "results_url": f"/v1/messages/batches/{batch.id}/results" if batch.output else None,
     }
-
-
-def _time(ns: int) -> str:
-    return datetime.datetime.fromtimestamp(ns / SECOND_NS, datetime.UTC).isoformat().replace("+00:00", "Z")

@@ -8,16 +8,12 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.types import Receive, Send
 
-from trimtab.core.messages import Dialect
 from trimtab.core.units import SECOND_NS
-from trimtab.engine.batches import Batch, Desk, Status
-from trimtab.server.common.site import Site
-from trimtab.server.doors.batches.desks import DeskDoor, Query, id_of
-from trimtab.server.doors.batches.files import listed
+from trimtab.engine.batches import EXPIRY_SECONDS, Batch, Status
+from trimtab.server.doors.batches.desks import DeskDoor, Query, id_of, page
 from trimtab.server.doors.door import Asked, send_json
-from trimtab.wire import CODECS
 from trimtab.wire.batches import ENDPOINTS, Ending
-from trimtab.wire.body import read_fields, read_request, refuse
+from trimtab.wire.body import read_request, refuse
 
 _STAMPS = {
     Status.IN_PROGRESS: "in_progress_at",
@@ -30,12 +26,15 @@ _STAMPS = {
 }
 
 
-class _ExpiresAfter(Struct):
+_SHORTEST, _LONGEST = EXPIRY_SECONDS
+
+
+class _ExpiresAfter(Struct, forbid_unknown_fields=True):
     anchor: Literal["created_at"]
-    seconds: Annotated[int, Meta(ge=3600, le=2_592_000)]
+    seconds: Annotated[int, Meta(ge=_SHORTEST, le=_LONGEST)]
 
 
-class _Create(Struct):
+class _Create(Struct, forbid_unknown_fields=True):
     input_file_id: str
     endpoint: str
     completion_window: str
@@ -48,15 +47,8 @@ class _Create(Struct):
 _CREATE = msgspec.json.Decoder(_Create)
 
 
-class _BatchDoor(DeskDoor):
-    def __init__(self, site: Site, desk: Desk) -> None:
-        super().__init__(site, CODECS[Dialect.OPENAI_CHAT], desk)
-
-
-class CreateBatch(_BatchDoor):
+class CreateBatch(DeskDoor):
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
-        if not read_fields(asked.body).keys() <= set(_Create.__struct_fields__):
-            raise refuse("(a field)", "is not known here", f"Send {', '.join(_Create.__struct_fields__)}.")
         wanted = read_request(_CREATE, asked.body)
         if wanted.endpoint not in ENDPOINTS:
             raise refuse("endpoint", "is none that batches are taken for", f"Send one of {', '.join(ENDPOINTS)}.")
@@ -69,20 +61,20 @@ class CreateBatch(_BatchDoor):
         await send_json(send, 200, msgspec.json.encode(told(batch)))
 
 
-class BatchList(_BatchDoor):
+class BatchList(DeskDoor):
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
         query = Query(asked, "after", "limit")
         batches, more = await self.desk.batches("openai", asked.caller.place, after=query.text("after"), limit=query.limit(20, 100))
-        await send_json(send, 200, msgspec.json.encode(listed([told(batch) for batch in batches], more)))
+        await send_json(send, 200, msgspec.json.encode({"object": "list", **page([told(batch) for batch in batches], more)}))
 
 
-class OneBatch(_BatchDoor):
+class OneBatch(DeskDoor):
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
         batch = await self.desk.load("openai", id_of(asked), asked.caller.place)
         await send_json(send, 200, msgspec.json.encode(told(batch)))
 
 
-class CancelBatch(_BatchDoor):
+class CancelBatch(DeskDoor):
     async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
         batch = await self.desk.cancel("openai", id_of(asked), asked.caller.place)
         await send_json(send, 200, msgspec.json.encode(told(batch)))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import TypeVar
 
 from trimtab.core.record import Record
 from trimtab.core.units import NanoUSD
 from trimtab.store.base import Filter, Totals
 from trimtab.store.rows import decode, join
 from trimtab.store.sqlite.reads.filters import SETTLED, WANTED, parameters
+
+T = TypeVar("T", bound=Totals)
 
 _GET = """SELECT e.id, e.body, k.key FROM events AS e LEFT JOIN content_keys AS k ON k.id = e.id
           WHERE e.id = ? AND e.kind <> 'change' ORDER BY e.at_ns, e.writer, e.seq"""
@@ -59,9 +62,14 @@ def _records(rows: Iterable[tuple[str, bytes, bytes | None]]) -> list[Record]:
 
 
 def totals(db: sqlite3.Connection, where: Filter) -> Totals:
-    requests, complete, unknown, *halves = (number or 0 for number in db.execute(_TOTALS, parameters(where)).fetchone())
-    input_tokens, output_tokens, cost = whole(halves)
-    return Totals(
+    return summed(Totals, [number or 0 for number in db.execute(_TOTALS, parameters(where)).fetchone()])
+
+
+def summed(kind: type[T], sums: Sequence[int]) -> T:
+    """Requests, complete ones, those of unknown cost; then input tokens, output tokens and cost, each by halves."""
+    requests, complete, unknown, *halves = sums
+    input_tokens, output_tokens, cost = ((high << 32) + low for high, low in zip(halves[::2], halves[1::2], strict=True))
+    return kind(
         requests=requests,
         complete=complete,
         input_tokens=input_tokens,
@@ -69,12 +77,6 @@ def totals(db: sqlite3.Connection, where: Filter) -> Totals:
         cost=NanoUSD(cost),
         cost_unknown=unknown,
     )
-
-
-def whole(halves: list[int]) -> tuple[int, int, int]:
-    """Input tokens, output tokens and cost from their sums by halves."""
-    first, second, third = ((high << 32) + low for high, low in zip(halves[::2], halves[1::2], strict=True))
-    return first, second, third
 
 
 def unsettled(db: sqlite3.Connection, before_ns: int) -> tuple[str, ...]:

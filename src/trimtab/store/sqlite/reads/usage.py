@@ -12,12 +12,13 @@ from datetime import date, timedelta
 from operator import add
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
 from trimtab.core.errors import ReportTooLarge
-from trimtab.core.units import NanoUSD
 from trimtab.store.base import Dimension, Filter, UsageRow
 from trimtab.store.figures import levels
 from trimtab.store.sqlite.reads.filters import SETTLED, parameters
-from trimtab.store.sqlite.reads.records import whole
+from trimtab.store.sqlite.reads.records import summed
 
 MOST_GROUPS = 50_000
 """In one report: some tens of megabytes on their way."""
@@ -117,18 +118,4 @@ def usage(db: sqlite3.Connection, where: Filter, by: tuple[Dimension, ...]) -> t
         keys = tuple(word(found[column]) for column, word in words)
         sums = tuple(number or 0 for number in row[len(_COLUMNS) :])
         groups[keys] = tuple(map(add, groups[keys], sums)) if keys in groups else sums
-    return tuple(_row(keys, sums) for keys, sums in sorted(groups.items()))
-
-
-def _row(keys: tuple[str, ...], sums: _Sums) -> UsageRow:
-    requests, complete, unknown, *halves = sums
-    input_tokens, output_tokens, cost = whole(halves)
-    return UsageRow(
-        keys=keys,
-        requests=requests,
-        complete=complete,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cost=NanoUSD(cost),
-        cost_unknown=unknown,
-    )
+    return tuple(replace(summed(UsageRow, sums), keys=keys) for keys, sums in sorted(groups.items()))
