@@ -115,7 +115,7 @@ async def drill(home: Path, count: int, seed: int) -> dict[str, object]:
                 labels = frozenset({Sensitivity.PROPRIETARY}) if marked else frozenset()
                 with suppress(TrimtabError):
                     asked = request(rng, number, sensitive=sensitive)
-                    async with assembly.gateway.handle(asked, Caller(key_id="drill", labels=labels)) as reply:
+                    async with assembly.gateway.handle(asked, Caller(key_id="drill", line="drill", labels=labels)) as reply:
                         async for _ in reply.frames:
                             continue
                         answered += 1

@@ -23,7 +23,7 @@ from trimtab.store import Store
 from trimtab.telemetry import Metrics
 
 PRICE = Price(input=1_000_000_000, output=2_000_000_000, version="test")
-CALLER = Caller(key_id="test")
+CALLER = Caller(key_id="test", line="test")
 ALL = frozenset(Capability)
 
 

@@ -28,7 +28,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     """
 
     key_id: str
-    line: str = ""
+    line: str
     place: str = ""
     owner: str = ""
     tags: tuple[str, ...] = ()

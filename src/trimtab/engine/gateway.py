@@ -117,7 +117,7 @@ class Gateway:
                 param="model",
                 hint="Name the model. GET /v1/models lists what is deployed.",
             )
-        budgets = self.purse.over(caller.place, caller.line or caller.key_id, caller.tags)
+        budgets = self.purse.over(caller.place, caller.line, caller.tags)
         ask = Ask(
             wish=wish or Wish.AUTO,
             named=None if wish else request.model if request.model in self._names else UNKNOWN,

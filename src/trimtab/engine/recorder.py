@@ -169,7 +169,7 @@ class Entry:
         self._row: Intent | None = None
         self._intent: asyncio.Future[None] | None = None
         self._closed: asyncio.Future[None] | None = None
-        self.budgets = recorder.purse.over(caller.place, caller.line or caller.key_id, caller.tags)
+        self.budgets = recorder.purse.over(caller.place, caller.line, caller.tags)
         self._held = 0
         self.finished = False
         """The model's whole answer has passed through here."""

@@ -276,7 +276,7 @@ class Carrying:
             error=attempt.detail or attempt.failure or "",
         )
         recorder.metrics.record_attempt(attempt)
-        budgets = recorder.purse.over(intent.place, caller.line or caller.key_id, intent.tags)
+        budgets = recorder.purse.over(intent.place, caller.line, intent.tags)
         await recorder.finish(intent, outcome, budgets, expected_cost(handed.deployment, intent.decision.signals), caller.trace)
 
 
