@@ -134,7 +134,12 @@ def test_language_is_a_coarse_guess(text: str, expected: str) -> None:
     assert language(text, frozenset(words_of(text))) == expected
 
 
-FIELD, UNKNOWN = "a field about tools or searching", "a tool of an unknown kind"
+FIELD, UNKNOWN = "a field about searching", "a tool of an unknown kind"
+FUNCTION = {"type": "function", "function": {"name": "search_web", "parameters": {}}}
+ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [FUNCTION]}}
+EAGER = {"name": "web", "input_schema": {"type": "object"}, "eager_input_streaming": True, "defer_loading": True}
+SCHEMA = {"type": "object", "properties": {"network_policy": {"type": "string"}}}
+NAMESPACE = {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "f", "parameters": SCHEMA}]}
 SANDBOX = "a sandbox that may call out"
 NETWORKED = {"type": "container_auto", "network_policy": {"type": "allowlist", "allowed_domains": ["a.test"]}}
 ASKED = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
@@ -149,6 +154,9 @@ ASKED = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
         (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "code_interpreter", "container": "cntr_1"}]}, (SANDBOX,)),
         (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "shell", "environment": NETWORKED}]}, (SANDBOX,)),
         (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "shell", "environment": {"type": "local"}}]}, ()),
+        (Dialect.OPENAI_RESPONSES, {"input": "hi", "max_tool_calls": 3, "tools": [NAMESPACE]}, ()),
+        (Dialect.OPENAI_CHAT, {**ASKED, "tools": [FUNCTION], "tool_choice": ALLOWED, "tool_stream": True}, ()),
+        (Dialect.ANTHROPIC, {**ASKED, "tools": [EAGER]}, ()),
         (Dialect.OPENAI_RESPONSES, {"input": "hi", "tools": [{"type": "alice_smith"}]}, (UNKNOWN,)),
         (Dialect.OPENAI_CHAT, {**ASKED, "web_search_options": {}}, (FIELD,)),
         (Dialect.OPENAI_CHAT, {**ASKED, "search_settings": {"include_domains": ["a.test"]}}, (FIELD,)),

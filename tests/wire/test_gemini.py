@@ -96,10 +96,10 @@ def chunk(*parts: dict[str, object], finish: str | None = None, **fields: object
         ({"tools": [3]}, "tools.0"),
         ({"tools": [{"functionDeclarations": [{"description": "d"}]}]}, "tools.0.functionDeclarations.0.name"),
         ({"toolConfig": {"functionCallingConfig": {"mode": "MAYBE"}}}, "toolConfig.functionCallingConfig.mode"),
-        ({"contents": [{"parts": [{"inlineData": BLOB, "inline_data": None}]}]}, "contents.0.parts.0.inlineData"),
-        ({"contents": {"parts": {"inline_data": None, "text": "x", "inlineData": BLOB}}}, "contents.parts.inlineData"),
-        ({"tools": [{"googleSearch": {}, "google_search": None}]}, "tools.0.googleSearch"),
-        ({"systemInstruction": None, "system_instruction": {"parts": [{"text": "x"}]}}, "systemInstruction"),
+        ({"contents": [{"parts": [{"inlineData": BLOB, "inline_data": BLOB}]}]}, "contents.0.parts.0.inlineData"),
+        ({"contents": {"parts": {"inline_data": BLOB, "text": "x", "inlineData": BLOB}}}, "contents.parts.inlineData"),
+        ({"tools": [{"googleSearch": {}, "google_search": {}}]}, "tools.0.googleSearch"),
+        ({"systemInstruction": {"parts": [{"text": "y"}]}, "system_instruction": {"parts": [{"text": "x"}]}}, "systemInstruction"),
         ({"generationConfig": {"maxOutputTokens": -1}}, "generationConfig.maxOutputTokens"),
         ({"generationConfig": {"thinkingConfig": {"thinkingBudget": "much"}}}, "generationConfig.thinkingConfig.thinkingBudget"),
     ],
@@ -109,6 +109,18 @@ def test_what_cannot_be_read_is_refused_with_its_place_and_the_next_step(fields:
         ask(**fields)
     assert refusal.value.param == param
     assert refusal.value.hint
+
+
+@pytest.mark.parametrize("part", [{"inlineData": BLOB, "inline_data": None}, {"inline_data": None, "inlineData": BLOB}])
+def test_an_empty_second_spelling_hides_nothing(part: dict[str, object]) -> None:
+    [message] = ask(contents=[{"parts": [part]}]).messages
+    assert [type(part) for part in message.parts] == [Image]
+
+
+def test_a_name_of_the_clients_own_is_not_told() -> None:
+    with pytest.raises(MalformedRequest) as refusal:
+        ask(**{"jane@doe.com 4111": {"topP": 1, "top_p": 1}})
+    assert refusal.value.param == "(a field).topP"
 
 
 def test_a_thought_that_is_more_than_text_is_what_it_holds() -> None:

@@ -38,9 +38,10 @@ _STAYS = re.compile(
 
 _REACHES = re.compile(r"web_search|web_fetch|mcp|google_?[Ss]earch|google_?[Mm]aps|url_?[Cc]ontext|enterpriseWebSearch|x_search")
 
-_REACHING_FIELD = re.compile(r"search|brows|web|mcp|plugin|connector|compound|ground|tool", re.IGNORECASE)
-"""In the name of a field that our protocols do not have: OpenAI's ``web_search_options``, Anthropic's ``mcp_servers``, OpenRouter's
-``plugins``, Groq's ``compound_custom``, xAI's ``search_parameters`` do without a tool what others do by one."""
+_SANDBOX = re.compile(r"code_interpreter|(?:local_)?shell")
+_REACHING_FIELD = re.compile(r"search|brows|web|mcp|plugin|connector|compound|ground", re.IGNORECASE)
+"""In the name of a field of the body that our protocols do not have: OpenAI's ``web_search_options``, Anthropic's ``mcp_servers``,
+OpenRouter's ``plugins``, Groq's ``compound_custom``, xAI's ``search_parameters`` do without a tool what others do by one."""
 
 
 class Shape(Struct, frozen=True, kw_only=True):
@@ -140,31 +141,49 @@ def _reaching(request: Request) -> tuple[str, ...]:
     A kind that we do not know counts as one. It is not named, nor are fields, since their names are the client's text.
     """
     named = {_reach(tool.builtin, tool.raw) for tool in request.tools if tool.builtin is not None}
-    if any(_REACHING_FIELD.search(name) for name in request.extras):
-        named.add("a field about tools or searching")
+    if any("." not in name and _REACHING_FIELD.search(name) for name in request.extras):
+        named.add("a field about searching")
     return tuple(sorted(named - {""}))
 
 
 def _reach(kind: str, raw: Raw | None) -> str:
     """Whom such a tool reaches beyond the provider, in our own words; empty for nobody."""
     if _STAYS.fullmatch(kind):
-        return "a sandbox that may call out" if raw is not None and _has_network(msgspec.json.decode(raw)) else ""
+        networked = raw is not None and _SANDBOX.fullmatch(kind) is not None and _has_network(raw)
+        return "a sandbox that may call out" if networked else ""
     known = _REACHES.match(kind)
     return known[0] if known else "a tool of an unknown kind"
 
 
-def _has_network(tool: object) -> bool:
-    """May the sandbox of OpenAI's ``code_interpreter`` or ``shell`` call out? One that is named and not described may."""
-    if isinstance(tool, list):
-        return any(map(_has_network, tool))
-    if not isinstance(tool, dict):
-        return False
+class _Policy(Struct):
+    type: str = ""
+
+
+class _Place(Struct):
+    type: str = ""
+    network_policy: _Policy | None = None
+
+
+class _Sandbox(Struct):
+    container: _Place | str | None = None
+    environment: _Place | None = None
+
+
+_SANDBOX_TOOL = msgspec.json.Decoder(_Sandbox)
+
+
+def _has_network(raw: Raw) -> bool:
+    """May OpenAI's ``code_interpreter`` or ``shell`` call out? One whose container is named and not described may, or looks strange."""
+    try:
+        tool = _SANDBOX_TOOL.decode(raw)
+    except msgspec.DecodeError:
+        return True
+    if isinstance(tool.container, str):
+        return True
+    places = [place for place in (tool.container, tool.environment) if place is not None]
     return any(
-        (key == "network_policy" and value != {"type": "disabled"})
-        or (key == "container" and isinstance(value, str))
-        or (key == "type" and value == "container_reference")
-        or _has_network(value)
-        for key, value in tool.items()
+        place.type == "container_reference" or (place.network_policy is not None and place.network_policy.type != "disabled")
+        for place in places
     )
 
 

@@ -48,7 +48,7 @@ def decode_request(body: bytes, *, to_count: bool = False) -> Request:
     if wire.max_tokens is None and not to_count:
         raise refuse("max_tokens", "is required", "Say how many tokens the answer may have at most.")
     extras = extras_of(fields, shapes.CARRIED)
-    refuse_choosing(extras)
+    refuse_choosing(fields)
     parts = _Parts(extras)
     tool_choice = wire.tool_choice
     output = _output(wire.output_config, extras)

@@ -6,16 +6,21 @@ fields of OpenRouter and of those that took them over, and no dialect.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+
+from msgspec import Raw
 
 from trimtab.wire.body import refuse
 
 _CHOOSING = frozenset({"fallbacks", "models", "preset", "provider", "route"})
 
 
-def refuse_choosing(extras: Iterable[str]) -> None:
-    """Raises :class:`~trimtab.core.errors.MalformedRequest` where one of a request's ``extras`` lets an upstream choose."""
-    for name in extras:
-        if name in _CHOOSING:
+_NOBODY = (b"null", b"{}", b"[]", b'""')
+
+
+def refuse_choosing(fields: Mapping[str, Raw]) -> None:
+    """Raises :class:`~trimtab.core.errors.MalformedRequest` where one of a body's ``fields`` lets an upstream choose."""
+    for name in _CHOOSING & fields.keys():
+        if bytes(fields[name]) not in _NOBODY:
             hint = "Leave it out and name one model: this gateway chooses who answers, and its configuration holds the fallbacks."
             raise refuse(name, "would let an upstream choose who answers", hint)

@@ -61,6 +61,6 @@ def is_for(thought: Reasoning, upstream: Dialect, *, own: bool) -> bool:
 
 
 def refuse_foreign_alone(messages: Sequence[Message], foreign: Sequence[str], param: str) -> None:
-    """Thinking that another protocol's provider signed stays behind, so a conversation must hold more than that."""
-    if foreign and all(isinstance(part, Reasoning) for message in messages if message.role != "system" for part in message.parts):
+    """Thinking that another protocol's provider signed stays behind: ``messages``, less a prompt beside them, must hold more."""
+    if foreign and all(isinstance(part, Reasoning) for message in messages for part in message.parts):
         raise refuse(param, "holds nothing but a model's thinking", "Send the conversation that it belongs to along with it.")

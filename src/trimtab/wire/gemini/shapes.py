@@ -12,7 +12,7 @@ import zlib
 import msgspec
 from msgspec import Raw, Struct
 
-from trimtab.wire.body import ABSENT, Count, given, refuse
+from trimtab.wire.body import ABSENT, Count, given, plain_name, refuse
 
 
 class Blob(Struct, rename="camel"):
@@ -179,7 +179,17 @@ _CAMEL |= {_snake(name): name for name in _ALSO_KNOWN}
 _CAMEL = {snake: camel for snake, camel in _CAMEL.items() if snake != camel}
 _SNAKE_KEY = re.compile(b'"(?:%b)"\\s*:' % "|".join(_CAMEL).encode())
 _FREE = frozenset(
-    {"args", "parameters", "parametersJsonSchema", "response", "responseJsonSchema", "responseSchema", "labels", "partMetadata"}
+    {
+        "args",
+        "parameters",
+        "parametersJsonSchema",
+        "response",
+        "responseJsonSchema",
+        "responseSchema",
+        "schema",
+        "labels",
+        "partMetadata",
+    }
 )
 """Fields whose inside is the client's own, and is not renamed."""
 _DEEPEST = 12
@@ -207,14 +217,16 @@ def _renamed(raw: Raw, at: tuple[str, ...]) -> object:
         return raw
     if start == b"[":
         return [_renamed(inner, (*at, str(number))) for number, inner in enumerate(_LIST.decode(raw))]
-    out: dict[str, object] = {}
-    fields = _OBJECT.decode(raw)
-    for written, inner in fields.items():
+    fields: dict[str, Raw] = {}
+    for written, inner in _OBJECT.decode(raw).items():
         name = _CAMEL.get(written, written)
-        if name != written and name in fields:
-            raise refuse(".".join((*at, name)), f"is there twice, as {name} and as {written}", "Leave one of the two out.")
-        out[name] = inner if name in _FREE else _renamed(inner, (*at, name))
-    return out
+        if given(inner) and given(fields.get(name, ABSENT)):
+            raise refuse(
+                ".".join((*at, plain_name(name))), "is there twice, in camelCase and in snake_case", "Leave one of the two out."
+            )
+        if given(inner) or name not in fields:
+            fields[name] = inner
+    return {name: inner if name in _FREE else _renamed(inner, (*at, plain_name(name))) for name, inner in fields.items()}
 
 
 def members(field: Raw) -> list[Raw]:

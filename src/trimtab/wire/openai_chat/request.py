@@ -50,7 +50,7 @@ def decode_request(body: bytes) -> Request:
     if not wire.messages:
         raise refuse("messages", "must hold at least one message", "Add a message with role user.")
     extras = extras_of(fields, shapes.CARRIED)
-    refuse_choosing(extras)
+    refuse_choosing(fields)
     tool_choice = _tool_choice(wire.tool_choice, extras)
     output = _output(wire.response_format, extras)
     return Request(

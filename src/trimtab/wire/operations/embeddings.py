@@ -93,7 +93,7 @@ class OpenAIEmbeddings(WholeOnly):
         fields = read_fields(body)
         wire = read_request(_REQUEST, body)
         extras = extras_of(fields, _CARRIED)
-        refuse_choosing(extras)
+        refuse_choosing(fields)
         return Request(
             dialect=self.dialect,
             model=wire.model,
