@@ -239,8 +239,8 @@ def test_every_verb_has_help(typed: Callable[..., Said], verb: tuple[str, ...]) 
 
 @pytest.mark.process
 def test_help_starts_soon_and_imports_nothing_for_a_model(tmp_path: Path) -> None:
-    """Seconds of processor time, which a busy machine does not stretch as it does the clock's."""
-    said = min((trimtab("--help", home=tmp_path) for _ in range(2)), key=lambda said: said.cpu)
+    """Seconds of processor time, which a busy machine stretches less than the clock's, and of which it only adds."""
+    said = min((trimtab("--help", home=tmp_path) for _ in range(5)), key=lambda said: said.cpu)
     assert said.status == 0
     assert said.cpu < 1.5
 
